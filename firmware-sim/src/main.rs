@@ -1,0 +1,2 @@
+//! sketch
+fn main() {}
