@@ -223,9 +223,9 @@ const EVER: i64 = i64::MAX;
 fn in_one_commit(readings: &[Reading]) -> Site {
     let mut site = Site::new(ATHENS, EVER);
     for reading in readings {
-        let _ = site.admit(*reading);
+        assert!(!matches!(site.admit(*reading), Admission::Kept { .. }));
     }
-    let _ = site.settle();
+    drop(site.settle());
     site
 }
 
@@ -259,17 +259,17 @@ proptest! {
         let mut hand_over = None;
         for (n, reading) in arrivals.iter().enumerate() {
             if left == 0 {
-                let _ = site.settle();
+                drop(site.settle());
                 if let Some(keep) = hand_over { site.hand_over(keep); }
                 (left, hand_over) = *commits.next().expect("cycled");
             }
             left -= 1;
-            let _ = site.admit(*reading);
+            assert!(!matches!(site.admit(*reading), Admission::Kept { .. }));
             if repeats.contains(&n) {
                 prop_assert_eq!(site.admit(*reading), Admission::Duplicate);
             }
         }
-        let _ = site.settle();
+        drop(site.settle());
         let (days, rests) = site.rows();
         for (key, row) in &calm.rows().0 {
             prop_assert_eq!(days.get(key), Some(row), "{:?}", key);
@@ -308,8 +308,8 @@ proptest! {
                     logged.push(*reading);
                 }
             }
-            let _ = steady.settle();
-            let _ = crashed.settle();
+            drop(steady.settle());
+            drop(crashed.settle());
             if n >= cut { tail.push(logged); }
         }
         // The crash: what was handed over is there, what came later is repeated from the log.
@@ -318,8 +318,8 @@ proptest! {
         if cut == groups.len() { return Ok(()); }
         let mut before_cut = Site::new(ATHENS, 86_400_000);
         for group in &groups[..cut] {
-            for reading in *group { let _ = before_cut.admit(*reading); }
-            let _ = before_cut.settle();
+            for reading in *group { assert!(!matches!(before_cut.admit(*reading), Admission::Kept { .. })); }
+            drop(before_cut.settle());
         }
         let mut engine = site_with(&before_cut);
         for logged in &tail {
