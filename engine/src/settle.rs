@@ -211,12 +211,20 @@ impl Engine {
             }
         }
         let policy = track.spec().on_conflict;
-        Ok(match self.put(reading, policy, past)? {
-            Put::New { .. } => Admission::Accepted,
-            Put::Same => Admission::Duplicate,
-            Put::Replaced { was, .. } => Admission::Corrected { was },
-            Put::Kept { held } => Admission::Kept { held },
-        })
+        self.put(reading, policy, past).map(admission)
+    }
+
+    /// Puts a reading as an operator says: neither lateness nor what is held stands against it.
+    ///
+    /// # Panics
+    /// If the sensor was never registered.
+    pub fn overrule<P: Past>(
+        &mut self,
+        reading: Reading,
+        past: &mut P,
+    ) -> Result<Admission, P::Error> {
+        let policy = self.unconditional(reading.sensor);
+        self.put(reading, policy, past).map(admission)
     }
 
     /// Puts a reading that was admitted before: the log is repeated, not judged again.
@@ -224,11 +232,15 @@ impl Engine {
     /// # Panics
     /// If the sensor was never registered.
     pub fn restore<P: Past>(&mut self, reading: Reading, past: &mut P) -> Result<(), P::Error> {
-        let policy = match self.member(reading.sensor).track.spec().on_conflict {
+        let policy = self.unconditional(reading.sensor);
+        self.put(reading, policy, past).map(|_| ())
+    }
+
+    fn unconditional(&mut self, sensor: SensorId) -> OnConflict {
+        match self.member(sensor).track.spec().on_conflict {
             OnConflict::Add => OnConflict::Add,
             OnConflict::Replace | OnConflict::Keep => OnConflict::Replace,
-        };
-        self.put(reading, policy, past).map(|_| ())
+        }
     }
 
     fn put<P: Past>(
@@ -493,6 +505,15 @@ impl Engine {
 fn is_over(newest: Option<EventTime>, site_ms: Option<i64>, end_ms: i64, grace_ms: i64) -> bool {
     newest.is_some_and(|newest| newest.ms() >= end_ms)
         || site_ms.is_some_and(|now| now >= end_ms + grace_ms)
+}
+
+fn admission(put: Put) -> Admission {
+    match put {
+        Put::New { .. } => Admission::Accepted,
+        Put::Same => Admission::Duplicate,
+        Put::Replaced { was, .. } => Admission::Corrected { was },
+        Put::Kept { held } => Admission::Kept { held },
+    }
 }
 
 fn slot<T>(slots: &mut Vec<Option<T>>, id: u32) -> &mut Option<T> {
