@@ -123,6 +123,15 @@ pub struct Channel {
     pub decimals: u8,
 }
 
+impl Channel {
+    fn check(self) -> Result<(), Flaw> {
+        if self.decimals > DECIMALS_MAX {
+            return Err(Flaw::TooManyDecimals);
+        }
+        Ok(())
+    }
+}
+
 /// One measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample {
@@ -145,6 +154,17 @@ impl Sample {
         let mantissa = self.mantissa as f64;
         let power = (0..self.channel.decimals.min(DECIMALS_MAX)).fold(1.0, |power, _| power * 10.0);
         mantissa / power
+    }
+
+    /// Whether a frame can hold it: its time, its value and its decimals are within their limits.
+    pub fn check(&self) -> Result<(), Flaw> {
+        if self.time_ms > MAX_TIME_MS {
+            return Err(Flaw::TimeOutOfRange);
+        }
+        if !(-MANTISSA_MAX..=MANTISSA_MAX).contains(&self.mantissa) {
+            return Err(Flaw::ValueOutOfRange);
+        }
+        self.channel.check()
     }
 }
 
@@ -227,7 +247,7 @@ impl<'a> Frame<'a> {
         for place in 0..listed {
             let (channel, after) = take::<Channel>(rest)?;
             rest = after;
-            check(channel)?;
+            channel.check()?;
             let (known, free) = channels
                 .split_at_mut_checked(place)
                 .ok_or(Flaw::TooManyChannels)?;
@@ -280,13 +300,7 @@ pub(crate) fn write(
     let mut channels = [NO_CHANNEL; CHANNELS_MAX];
     let mut listed = 0;
     for sample in samples {
-        if sample.time_ms > MAX_TIME_MS {
-            return Err(EncodeError::Flaw(Flaw::TimeOutOfRange));
-        }
-        if !(-MANTISSA_MAX..=MANTISSA_MAX).contains(&sample.mantissa) {
-            return Err(EncodeError::Flaw(Flaw::ValueOutOfRange));
-        }
-        check(sample.channel).map_err(EncodeError::Flaw)?;
+        sample.check().map_err(EncodeError::Flaw)?;
         match channels[..listed]
             .iter()
             .find(|known| known.id == sample.channel.id)
@@ -459,13 +473,6 @@ impl Writer<'_> {
 
 fn take<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, &'a [u8]), Flaw> {
     postcard::take_from_bytes(bytes).map_err(|_| Flaw::Unreadable)
-}
-
-fn check(channel: Channel) -> Result<(), Flaw> {
-    if channel.decimals > DECIMALS_MAX {
-        return Err(Flaw::TooManyDecimals);
-    }
-    Ok(())
 }
 
 fn common_divisor(a: u64, b: u64) -> u64 {
