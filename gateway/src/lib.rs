@@ -1,1 +1,4 @@
 //! gateway
+
+pub mod clock;
+pub mod source;
