@@ -123,6 +123,12 @@ impl Sources {
     }
 }
 
+impl FromIterator<Source> for Sources {
+    fn from_iter<I: IntoIterator<Item = Source>>(sources: I) -> Self {
+        Self::new(sources.into_iter().collect())
+    }
+}
+
 impl Deref for Sources {
     type Target = [Source];
 
