@@ -80,9 +80,9 @@ pub struct Site {
 pub struct Store {
     /// The directory that holds `sluice.redb`.
     pub path: PathBuf,
-    /// The longest that a QoS 1 or 2 reading waits for company.
+    /// The longest that a `QoS` 1 or 2 reading waits for company.
     pub commit_delay_ms: u64,
-    /// The longest that a QoS 0 reading waits for company.
+    /// The longest that a `QoS` 0 reading waits for company.
     pub commit_delay_qos0_ms: u64,
     /// How long readings are kept.
     pub retain_readings_ms: i64,

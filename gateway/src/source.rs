@@ -80,7 +80,7 @@ pub enum Naming {
 #[derive(Clone, Debug)]
 pub enum Format {
     /// A JSON document, read by pointers.
-    Json(json::Spec),
+    Json(Box<json::Spec>),
     /// A bare number.
     Number,
     /// A number and perhaps a unit: `21.5 °C`.

@@ -52,7 +52,9 @@ fn sections(sheet: &Sheet<'_>, document: &DeTable<'_>) -> Config {
     let store_line = store_section.line_of("retain_readings");
     let store = store(store_section);
     let time = time(root.section("time"));
-    let broker = broker(root.section("broker"));
+    let broker_section = root.section("broker");
+    let broker_line = broker_section.line_of("listen");
+    let broker = broker(broker_section);
     let sources = mapping::sources(root.sections("source"), site.timezone);
     let sensors = mapping::sensors(root.sections("sensor"));
     let balances = mapping::balances(root.sections("balance"));
@@ -61,7 +63,7 @@ fn sections(sheet: &Sheet<'_>, document: &DeTable<'_>) -> Config {
     let web = services::web(web_section);
 
     cross::retention(sheet, store_line, &store, &time);
-    cross::addresses(sheet, web_line, &broker, &web);
+    cross::addresses(sheet, [broker_line, web_line], &broker, &web);
     cross::mapping(sheet, &sources, &sensors, &balances);
     Config {
         site,
