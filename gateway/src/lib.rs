@@ -1,1 +1,5 @@
 //! gateway
+
+pub mod clock;
+pub mod config;
+pub mod source;
