@@ -7,13 +7,10 @@
 //! | [`config`] | what TOML says, and what of it is valid |
 //! | [`source`] | payload → readings |
 //! | [`broker`] | MQTT in and out |
-//! | [`ingest`] | the writer: gather, settle, commit, answer |
 //! | [`store`] | redb: the log, blocks, rows |
 
 pub mod broker;
 pub mod clock;
 pub mod config;
-pub mod ingest;
-pub mod rows;
 pub mod source;
 pub mod store;

@@ -1,0 +1,3 @@
+//! stub
+mod memory;
+pub(crate) use memory::{Flight, Memory, Stage, decode, encode};
