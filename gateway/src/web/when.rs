@@ -109,6 +109,15 @@ pub enum Edge {
     On(Date),
 }
 
+impl fmt::Display for Edge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(time) => time.fmt(f),
+            Self::On(date) => date.fmt(f),
+        }
+    }
+}
+
 impl FromStr for Edge {
     type Err = BadTime;
 
