@@ -1,3 +1,8 @@
 //! gateway
+
+pub mod cli;
+pub mod clock;
+pub mod config;
 pub mod metrics;
+pub mod source;
 pub mod web;
