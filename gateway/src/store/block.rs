@@ -1,0 +1,174 @@
+//! The readings of one sensor and day as bytes: sorted, by column, with their range in front.
+//!
+//! Holds everything that counted at some time, corrections too, each with its arrival; which of
+//! them is the current value is for the reader to say ([`current`]). Never changed in place.
+
+use engine::EventTime;
+
+use super::bytes::{self, Damage, Reader};
+use super::decimal;
+use super::log::{self, RAW};
+use super::types::{Fate, StoredReading};
+
+/// The version of the layout below.
+pub(super) const VERSION: u8 = 1;
+
+/// A day's last block is rewritten with what comes until it holds this many.
+pub(super) const FULL: usize = 1024;
+
+/// One reading of a block.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Entry {
+    pub(super) time: EventTime,
+    pub(super) tie: u64,
+    pub(super) seq: u64,
+    pub(super) value: f64,
+    pub(super) fate: Fate,
+}
+
+/// The first bytes of a block: what it takes to know whether to read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) first: EventTime,
+    pub(super) last: EventTime,
+    pub(super) count: usize,
+}
+
+/// Sorts `entries` by identity and arrival, and packs them into `out`, whose former content goes.
+/// There is at least one.
+pub(super) fn pack(out: &mut Vec<u8>, entries: &mut [Entry]) {
+    entries.sort_unstable_by_key(|e| (e.time, e.tie, e.seq));
+    let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
+        unreachable!("a block is made for the readings of a day, so it holds one");
+    };
+    let unit = log::common_unit(entries.iter().map(|e| e.time));
+    let unit_ms = log::unit_ms(unit).expect("a unit just chosen is known");
+    let first_ms = first.time.ms();
+    out.clear();
+    out.push(VERSION);
+    bytes::put_signed(out, first_ms);
+    bytes::put_varint(out, (last.time.ms() - first_ms).cast_unsigned());
+    bytes::put_varint(out, entries.len() as u64);
+    out.push(unit);
+    let times = entries.iter().map(|e| e.time.ms() / unit_ms);
+    bytes::put_column(out, first_ms / unit_ms, times);
+    bytes::put_column(out, 0, entries.iter().map(|e| e.seq.cast_signed()));
+    bytes::put_column(out, 0, entries.iter().map(|e| log::fate_code(e.fate)));
+    bytes::put_column(out, 0, entries.iter().map(|e| e.tie.cast_signed()));
+    put_values(out, entries);
+    bytes::close(out);
+}
+
+/// The entries of a block, sorted by identity and arrival.
+pub(super) fn unpack(value: &[u8]) -> Result<Vec<Entry>, Damage> {
+    let mut reader = bytes::open(value, VERSION)?;
+    let span = read_span(&mut reader)?;
+    let unit = reader.u8()?;
+    let count = span.count;
+    let times = reader.column(span.first.ms() / log::unit_ms(unit)?, count)?;
+    let seqs = reader.column(0, count)?;
+    let fates = reader.column(0, count)?;
+    let tie_bits = reader.column(0, count)?;
+    let values = read_values(&mut reader, count)?;
+    reader.end()?;
+    let mut entries = Vec::with_capacity(times.len());
+    for ((((time, tie), seq), value), fate) in times
+        .into_iter()
+        .zip(tie_bits)
+        .zip(seqs)
+        .zip(values)
+        .zip(fates)
+    {
+        entries.push(Entry {
+            time: log::event_time(time, unit)?,
+            tie: tie.cast_unsigned(),
+            seq: seq.cast_unsigned(),
+            value,
+            fate: log::fate_of(fate)?,
+        });
+    }
+    Ok(entries)
+}
+
+/// The range and the count of a block, without reading it: its checksum is not looked at.
+pub(super) fn peek(value: &[u8]) -> Result<Span, Damage> {
+    read_span(&mut bytes::peek(value, VERSION)?)
+}
+
+fn read_span(reader: &mut Reader<'_>) -> Result<Span, Damage> {
+    let first_ms = reader.signed()?;
+    let length = reader.varint()?;
+    let time = |ms| EventTime::from_ms(ms).ok_or(Damage("its range of time is out of range"));
+    Ok(Span {
+        first: time(first_ms)?,
+        last: time(first_ms.wrapping_add(length.cast_signed()))?,
+        count: reader.count()?,
+    })
+}
+
+/// Decimals of one number of places for the whole block, or every value as it is.
+fn put_values(out: &mut Vec<u8>, entries: &[Entry]) {
+    let mut places = 0;
+    for entry in entries {
+        match decimal::places(entry.value, places) {
+            Some((more, _)) => places = more,
+            None => places = RAW,
+        }
+        if places == RAW {
+            break;
+        }
+    }
+    let mantissas = entries
+        .iter()
+        .map(|e| decimal::scale(e.value, places.min(decimal::MAX_PLACES)));
+    // A value may be a decimal of few places and too long for more; then they are all raw.
+    if places == RAW || mantissas.clone().any(|m| m.is_none()) {
+        out.push(RAW);
+        for entry in entries {
+            bytes::put_f64(out, entry.value);
+        }
+    } else {
+        out.push(places);
+        bytes::put_column(out, 0, mantissas.flatten());
+    }
+}
+
+fn read_values(reader: &mut Reader<'_>, count: usize) -> Result<Vec<f64>, Damage> {
+    match reader.u8()? {
+        places @ 0..=decimal::MAX_PLACES => Ok(reader
+            .column(0, count)?
+            .into_iter()
+            .map(|mantissa| decimal::unscale(mantissa, places))
+            .collect()),
+        RAW => (0..count).map(|_| reader.f64()).collect(),
+        _ => Err(Damage("its values have no known form")),
+    }
+}
+
+/// The current value of every identity among `entries`, in any order: the latest arrival wins.
+/// Sorted by identity. Readings set aside are none.
+pub(super) fn current(mut entries: Vec<Entry>) -> Vec<StoredReading> {
+    entries.retain(|e| e.fate.is_held());
+    entries.sort_unstable_by_key(|e| (e.time, e.tie, e.seq));
+    let mut held: Vec<StoredReading> = Vec::with_capacity(entries.len());
+    for Entry {
+        time,
+        tie,
+        seq,
+        value,
+        ..
+    } in entries
+    {
+        let reading = StoredReading {
+            time,
+            tie,
+            value,
+            seq,
+        };
+        match held.last_mut() {
+            Some(last) if (last.time, last.tie) == (time, tie) => *last = reading,
+            _ => held.push(reading),
+        }
+    }
+    held
+}

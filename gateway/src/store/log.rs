@@ -1,0 +1,283 @@
+//! One commit as bytes: the entry of the log, which is the truth everything else is made from.
+//!
+//! Column by column: groups hold many sensors at nearly the same time, so each column is small
+//! steps or runs. The layout is in docs/FORMAT.md, the example there is checked by a test here.
+
+use engine::{BalanceId, EventTime, SensorId};
+
+use super::bytes::{self, Damage, Reader};
+use super::decimal::{self, MAX_PLACES};
+use super::types::{Counters, Fate, Group, Letter, Logged};
+
+/// The version of the layout below.
+pub(super) const VERSION: u8 = 1;
+
+/// In the place of decimal places: the value follows as it is.
+pub(super) const RAW: u8 = 7;
+
+/// What a time unit stands for, in ms. A group uses the largest that divides all its times.
+const UNITS_MS: [i64; 3] = [1, 1_000, 60_000];
+
+/// Everything of a group before its readings.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Head {
+    pub(super) next_seq: u64,
+    pub(super) arrived_ms: i64,
+    pub(super) site_time_ms: Option<i64>,
+    pub(super) counters: Counters,
+    pub(super) new_sensors: Vec<(SensorId, String)>,
+    pub(super) new_balances: Vec<(BalanceId, String)>,
+    pub(super) readings: usize,
+}
+
+/// Packs `group` into `out`, whose former content goes.
+pub(super) fn pack(out: &mut Vec<u8>, group: &Group) {
+    out.clear();
+    out.push(VERSION);
+    bytes::put_varint(out, group.next_seq.wrapping_sub(group.first_seq));
+    bytes::put_signed(out, group.arrived_ms);
+    bytes::put_option(out, group.site_time_ms, |out, ms| {
+        bytes::put_signed(out, ms.wrapping_sub(group.arrived_ms));
+    });
+    put_counters(out, &group.counters);
+    bytes::put_varint(out, group.new_sensors.len() as u64);
+    for (SensorId(id), name) in &group.new_sensors {
+        put_name(out, *id, name);
+    }
+    bytes::put_varint(out, group.new_balances.len() as u64);
+    for (BalanceId(id), name) in &group.new_balances {
+        put_name(out, *id, name);
+    }
+    bytes::put_varint(out, group.readings.len() as u64);
+    if !group.readings.is_empty() {
+        put_readings(out, group.first_seq, &group.readings);
+    }
+    bytes::put_varint(out, group.letters.len() as u64);
+    for letter in &group.letters {
+        bytes::put_varint(out, letter.seq.wrapping_sub(group.first_seq));
+        bytes::put_bytes(out, letter.topic.as_bytes());
+        bytes::put_bytes(out, letter.reason.as_bytes());
+        bytes::put_bytes(out, &letter.payload);
+    }
+    bytes::close(out);
+}
+
+/// The group that starts at `first_seq`.
+pub(super) fn unpack(first_seq: u64, value: &[u8]) -> Result<Group, Damage> {
+    let mut reader = bytes::open(value, VERSION)?;
+    let head = read_head(first_seq, &mut reader)?;
+    let readings = match head.readings {
+        0 => Vec::new(),
+        count => read_readings(&mut reader, first_seq, count)?,
+    };
+    let letters = reader.list(|reader| {
+        Ok(Letter {
+            seq: first_seq.wrapping_add(reader.varint()?),
+            arrived_ms: head.arrived_ms,
+            topic: reader.text()?,
+            reason: reader.text()?,
+            payload: reader.bytes()?.to_vec(),
+        })
+    })?;
+    reader.end()?;
+    Ok(Group {
+        first_seq,
+        next_seq: head.next_seq,
+        arrived_ms: head.arrived_ms,
+        site_time_ms: head.site_time_ms,
+        counters: head.counters,
+        new_sensors: head.new_sensors,
+        new_balances: head.new_balances,
+        readings,
+        letters,
+    })
+}
+
+/// The group that starts at `first_seq`, but for its readings and letters.
+pub(super) fn unpack_head(first_seq: u64, value: &[u8]) -> Result<Head, Damage> {
+    read_head(first_seq, &mut bytes::open(value, VERSION)?)
+}
+
+fn read_head(first_seq: u64, reader: &mut Reader<'_>) -> Result<Head, Damage> {
+    let taken = reader.varint()?;
+    let arrived_ms = reader.signed()?;
+    Ok(Head {
+        next_seq: first_seq
+            .checked_add(taken)
+            .ok_or(Damage("its sequence numbers overflow"))?,
+        arrived_ms,
+        site_time_ms: reader.option(|reader| Ok(arrived_ms.wrapping_add(reader.signed()?)))?,
+        counters: read_counters(reader)?,
+        new_sensors: reader.list(|reader| Ok((SensorId(reader.u32()?), reader.text()?)))?,
+        new_balances: reader.list(|reader| Ok((BalanceId(reader.u32()?), reader.text()?)))?,
+        readings: reader.count()?,
+    })
+}
+
+fn put_name(out: &mut Vec<u8>, id: u32, name: &str) {
+    bytes::put_varint(out, id.into());
+    bytes::put_bytes(out, name.as_bytes());
+}
+
+/// The five parts; then what `received` has beyond their sum, which is nothing.
+pub(super) fn put_counters(out: &mut Vec<u8>, counters: &Counters) {
+    let parts = parts(counters);
+    for part in parts {
+        bytes::put_varint(out, part);
+    }
+    let beyond = counters.received.wrapping_sub(sum(parts));
+    bytes::put_signed(out, beyond.cast_signed());
+}
+
+/// The inverse of [`put_counters`].
+pub(super) fn read_counters(reader: &mut Reader<'_>) -> Result<Counters, Damage> {
+    let mut counters = Counters {
+        received: 0,
+        accepted: reader.varint()?,
+        duplicate: reader.varint()?,
+        corrected: reader.varint()?,
+        late: reader.varint()?,
+        dead_letter: reader.varint()?,
+    };
+    let beyond = reader.signed()?.cast_unsigned();
+    counters.received = sum(parts(&counters)).wrapping_add(beyond);
+    Ok(counters)
+}
+
+const fn parts(counters: &Counters) -> [u64; 5] {
+    [
+        counters.accepted,
+        counters.duplicate,
+        counters.corrected,
+        counters.late,
+        counters.dead_letter,
+    ]
+}
+
+fn sum(parts: [u64; 5]) -> u64 {
+    parts.into_iter().fold(0, u64::wrapping_add)
+}
+
+fn put_readings(out: &mut Vec<u8>, first_seq: u64, readings: &[Logged]) {
+    let unit = common_unit(readings.iter().map(|r| r.time));
+    let unit_ms = UNITS_MS[usize::from(unit)];
+    out.push(unit);
+    bytes::put_column(out, 0, readings.iter().map(|r| i64::from(r.sensor.0)));
+    match unit_ms {
+        // Division by a constant is a multiplication.
+        60_000 => bytes::put_column(out, 0, readings.iter().map(|r| r.time.ms() / 60_000)),
+        1_000 => bytes::put_column(out, 0, readings.iter().map(|r| r.time.ms() / 1_000)),
+        _ => bytes::put_column(out, 0, readings.iter().map(|r| r.time.ms())),
+    }
+    let before = first_seq.wrapping_sub(1).cast_signed();
+    bytes::put_column(out, before, readings.iter().map(|r| r.seq.cast_signed()));
+    bytes::put_column(out, 0, readings.iter().map(|r| fate_code(r.fate)));
+    bytes::put_column(out, 0, readings.iter().map(|r| r.tie.cast_signed()));
+    for reading in readings {
+        put_value(out, reading.value);
+    }
+}
+
+fn read_readings(
+    reader: &mut Reader<'_>,
+    first_seq: u64,
+    count: usize,
+) -> Result<Vec<Logged>, Damage> {
+    let unit = reader.u8()?;
+    let sensors = reader.column(0, count)?;
+    let times = reader.column(0, count)?;
+    let seqs = reader.column(first_seq.wrapping_sub(1).cast_signed(), count)?;
+    let fates = reader.column(0, count)?;
+    let tie_bits = reader.column(0, count)?;
+    let mut readings = Vec::with_capacity(sensors.len());
+    for ((((sensor, time), seq), fate), tie) in sensors
+        .into_iter()
+        .zip(times)
+        .zip(seqs)
+        .zip(fates)
+        .zip(tie_bits)
+    {
+        readings.push(Logged {
+            seq: seq.cast_unsigned(),
+            sensor: u32::try_from(sensor)
+                .map(SensorId)
+                .map_err(|_| Damage("a sensor's number in it is out of range"))?,
+            time: event_time(time, unit)?,
+            tie: tie.cast_unsigned(),
+            value: read_value(reader)?,
+            fate: fate_of(fate)?,
+        });
+    }
+    Ok(readings)
+}
+
+/// A value by itself: its mantissa and places in one number, or [`RAW`] and its eight bytes.
+#[inline]
+fn put_value(out: &mut Vec<u8>, value: f64) {
+    if let Some((places, mantissa)) = decimal::places(value, 0) {
+        bytes::put_varint(out, bytes::zigzag(mantissa) << 3 | u64::from(places));
+    } else {
+        out.push(RAW);
+        bytes::put_f64(out, value);
+    }
+}
+
+fn read_value(reader: &mut Reader<'_>) -> Result<f64, Damage> {
+    let packed = reader.varint()?;
+    match (packed & 7) as u8 {
+        places @ 0..=MAX_PLACES => Ok(decimal::unscale(bytes::unzigzag(packed >> 3), places)),
+        _ if packed == u64::from(RAW) => reader.f64(),
+        _ => Err(Damage("a value in it has no known form")),
+    }
+}
+
+/// The largest unit that divides all `times`: its number in [`UNITS_MS`].
+pub(super) fn common_unit(times: impl Iterator<Item = EventTime>) -> u8 {
+    let mut unit = 2;
+    for time in times {
+        while unit > 0 && time.ms() % UNITS_MS[usize::from(unit)] != 0 {
+            unit -= 1;
+        }
+        if unit == 0 {
+            break;
+        }
+    }
+    unit
+}
+
+/// A unit's length, in ms.
+pub(super) fn unit_ms(unit: u8) -> Result<i64, Damage> {
+    UNITS_MS
+        .get(usize::from(unit))
+        .copied()
+        .ok_or(Damage("its unit of time is unknown"))
+}
+
+/// The event time that is `count` units after 1970.
+pub(super) fn event_time(count: i64, unit: u8) -> Result<EventTime, Damage> {
+    unit_ms(unit)?
+        .checked_mul(count)
+        .and_then(EventTime::from_ms)
+        .ok_or(Damage("an event time in it is out of range"))
+}
+
+pub(super) const fn fate_code(fate: Fate) -> i64 {
+    match fate {
+        Fate::Accepted => 0,
+        Fate::Corrected => 1,
+        Fate::Late => 2,
+        Fate::AcceptedLate => 3,
+        Fate::CorrectedLate => 4,
+    }
+}
+
+pub(super) fn fate_of(code: i64) -> Result<Fate, Damage> {
+    match code {
+        0 => Ok(Fate::Accepted),
+        1 => Ok(Fate::Corrected),
+        2 => Ok(Fate::Late),
+        3 => Ok(Fate::AcceptedLate),
+        4 => Ok(Fate::CorrectedLate),
+        _ => Err(Damage("a fate in it is unknown")),
+    }
+}

@@ -1,0 +1,343 @@
+//! The small rows as bytes: days, rests, sensors, late readings, letters, seals, the checkpoint.
+//!
+//! The engine's types know no serialisation; this is theirs, field by field, as docs/FORMAT.md
+//! says it. Each begins with its version and ends with its checksum.
+
+use engine::{Aggregate, Day, DayRow, DiffKind, DiffRow, EventTime, RestRow, SensorDay, SensorId};
+
+use super::bytes::{self, Damage, Reader};
+use super::log;
+use super::types::{Checkpoint, Dropped, LateRow, Letter, SensorState};
+
+/// The version of every layout here. One that changes gets a number, and a constant, of its own.
+pub(super) const VERSION: u8 = 1;
+
+/// What a seal covered: for whoever follows the store seal by seal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SealRow {
+    pub(super) first_seq: u64,
+    pub(super) next_seq: u64,
+    /// The newest of `touched`'s days.
+    pub(super) newest_day: i32,
+    pub(super) touched: Vec<(SensorId, Day)>,
+}
+
+fn row(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = vec![VERSION];
+    write(&mut out);
+    bytes::close(&mut out);
+    out
+}
+
+fn read<T>(
+    value: &[u8],
+    read: impl FnOnce(&mut Reader<'_>) -> Result<T, Damage>,
+) -> Result<T, Damage> {
+    let mut reader = bytes::open(value, VERSION)?;
+    let row = read(&mut reader)?;
+    reader.end()?;
+    Ok(row)
+}
+
+fn put_u32(out: &mut Vec<u8>, value: u32) {
+    bytes::put_varint(out, value.into());
+}
+
+fn put_time(out: &mut Vec<u8>, time: EventTime) {
+    bytes::put_signed(out, time.ms());
+}
+
+fn read_time(reader: &mut Reader<'_>) -> Result<EventTime, Damage> {
+    EventTime::from_ms(reader.signed()?).ok_or(Damage("an event time in it is out of range"))
+}
+
+pub(super) fn pack_day(day: &SensorDay) -> Vec<u8> {
+    row(|out| {
+        let row = &day.row;
+        out.push(aggregate_code(row.aggregate));
+        for value in [row.value, row.min, row.max, row.first, row.last] {
+            bytes::put_f64(out, value);
+        }
+        put_u32(out, row.count);
+        bytes::put_option(out, row.expected, put_u32);
+        out.push(u8::from(row.closed));
+        put_u32(out, row.revision);
+        bytes::put_option(out, day.diff.as_ref(), |out, diff| {
+            bytes::put_f64(out, diff.value);
+            out.push(diff_code(diff.kind));
+            out.push(u8::from(diff.closed));
+            put_u32(out, diff.revision);
+        });
+        bytes::put_option(out, day.walk.as_deref(), bytes::put_bytes);
+    })
+}
+
+pub(super) fn unpack_day(value: &[u8]) -> Result<SensorDay, Damage> {
+    read(value, |reader| {
+        let aggregate = aggregate_of(reader.u8()?)?;
+        let (value, min, max) = (reader.f64()?, reader.f64()?, reader.f64()?);
+        let (first, last) = (reader.f64()?, reader.f64()?);
+        Ok(SensorDay {
+            row: DayRow {
+                aggregate,
+                value,
+                min,
+                max,
+                first,
+                last,
+                count: reader.u32()?,
+                expected: reader.option(Reader::u32)?,
+                closed: reader.flag()?,
+                revision: reader.u32()?,
+            },
+            diff: reader.option(|reader| {
+                Ok(DiffRow {
+                    value: reader.f64()?,
+                    kind: diff_of(reader.u8()?)?,
+                    closed: reader.flag()?,
+                    revision: reader.u32()?,
+                })
+            })?,
+            walk: reader.option(|reader| reader.bytes().map(<[u8]>::to_vec))?,
+        })
+    })
+}
+
+pub(super) fn pack_rest(rest: &RestRow) -> Vec<u8> {
+    row(|out| {
+        for value in [rest.value, rest.meter, rest.parts] {
+            bytes::put_f64(out, value);
+        }
+        out.push(u8::from(rest.closed));
+        put_u32(out, rest.revision);
+        bytes::put_varint(out, rest.coverage.len() as u64);
+        for (sensor, coverage) in &rest.coverage {
+            put_u32(out, sensor.0);
+            bytes::put_option(out, *coverage, bytes::put_f64);
+        }
+    })
+}
+
+pub(super) fn unpack_rest(value: &[u8]) -> Result<RestRow, Damage> {
+    read(value, |reader| {
+        let (value, meter, parts) = (reader.f64()?, reader.f64()?, reader.f64()?);
+        Ok(RestRow {
+            value,
+            meter,
+            parts,
+            closed: reader.flag()?,
+            revision: reader.u32()?,
+            coverage: reader
+                .list(|reader| Ok((SensorId(reader.u32()?), reader.option(Reader::f64)?)))?,
+        })
+    })
+}
+
+pub(super) fn pack_sensor(sensor: &SensorState) -> Vec<u8> {
+    row(|out| {
+        bytes::put_bytes(out, sensor.name.as_bytes());
+        bytes::put_option(out, sensor.newest, put_time);
+        bytes::put_option(out, sensor.first, put_time);
+        bytes::put_option(out, sensor.last_value, bytes::put_f64);
+        bytes::put_varint(out, sensor.fingerprint);
+    })
+}
+
+pub(super) fn unpack_sensor(id: SensorId, value: &[u8]) -> Result<SensorState, Damage> {
+    read(value, |reader| {
+        Ok(SensorState {
+            id,
+            name: reader.text()?,
+            newest: reader.option(read_time)?,
+            first: reader.option(read_time)?,
+            last_value: reader.option(Reader::f64)?,
+            fingerprint: reader.varint()?,
+        })
+    })
+}
+
+pub(super) fn pack_late(late: &LateRow) -> Vec<u8> {
+    row(|out| {
+        put_u32(out, late.sensor.0);
+        put_time(out, late.time);
+        bytes::put_varint(out, late.tie);
+        bytes::put_f64(out, late.value);
+        bytes::put_signed(out, late.arrived_ms);
+        out.push(u8::from(late.accepted));
+    })
+}
+
+pub(super) fn unpack_late(seq: u64, value: &[u8]) -> Result<LateRow, Damage> {
+    read(value, |reader| {
+        Ok(LateRow {
+            seq,
+            sensor: SensorId(reader.u32()?),
+            time: read_time(reader)?,
+            tie: reader.varint()?,
+            value: reader.f64()?,
+            arrived_ms: reader.signed()?,
+            accepted: reader.flag()?,
+        })
+    })
+}
+
+pub(super) fn pack_letter(letter: &Letter) -> Vec<u8> {
+    row(|out| {
+        bytes::put_signed(out, letter.arrived_ms);
+        bytes::put_bytes(out, letter.topic.as_bytes());
+        bytes::put_bytes(out, letter.reason.as_bytes());
+        bytes::put_bytes(out, &letter.payload);
+    })
+}
+
+pub(super) fn unpack_letter(seq: u64, value: &[u8]) -> Result<Letter, Damage> {
+    read(value, |reader| {
+        Ok(Letter {
+            seq,
+            arrived_ms: reader.signed()?,
+            topic: reader.text()?,
+            reason: reader.text()?,
+            payload: reader.bytes()?.to_vec(),
+        })
+    })
+}
+
+/// A text, or bytes that only their writer understands.
+pub(super) fn pack_opaque(content: &[u8]) -> Vec<u8> {
+    row(|out| bytes::put_bytes(out, content))
+}
+
+pub(super) fn unpack_opaque(value: &[u8]) -> Result<Vec<u8>, Damage> {
+    read(value, |reader| reader.bytes().map(<[u8]>::to_vec))
+}
+
+pub(super) fn unpack_text(value: &[u8]) -> Result<String, Damage> {
+    String::from_utf8(unpack_opaque(value)?).map_err(|_| Damage("a text in it is not UTF-8"))
+}
+
+/// A number alone: the schema's version. Its layout never changes, so that any program can say
+/// which version it found.
+pub(super) fn pack_number(number: u64) -> Vec<u8> {
+    row(|out| bytes::put_varint(out, number))
+}
+
+pub(super) fn unpack_number(value: &[u8]) -> Result<u64, Damage> {
+    let mut reader = bytes::open(value, VERSION)?;
+    let number = reader.varint()?;
+    reader.end()?;
+    Ok(number)
+}
+
+/// The checkpoint, but for its sensors and balances, which have tables of their own.
+pub(super) fn pack_checkpoint(checkpoint: &Checkpoint) -> Vec<u8> {
+    row(|out| {
+        bytes::put_varint(out, checkpoint.generation);
+        bytes::put_varint(out, checkpoint.seal);
+        bytes::put_varint(out, checkpoint.next_seq);
+        bytes::put_option(out, checkpoint.site_time_ms, bytes::put_signed);
+        log::put_counters(out, &checkpoint.counters);
+        bytes::put_varint(out, checkpoint.dropped.late);
+        bytes::put_varint(out, checkpoint.dropped.letters);
+        bytes::put_option(out, checkpoint.dropped_before, |out, day| {
+            bytes::put_signed(out, day.number().into());
+        });
+    })
+}
+
+pub(super) fn unpack_checkpoint(value: &[u8]) -> Result<Checkpoint, Damage> {
+    read(value, |reader| {
+        Ok(Checkpoint {
+            generation: reader.varint()?,
+            seal: reader.varint()?,
+            next_seq: reader.varint()?,
+            site_time_ms: reader.option(Reader::signed)?,
+            counters: log::read_counters(reader)?,
+            dropped: Dropped {
+                late: reader.varint()?,
+                letters: reader.varint()?,
+            },
+            dropped_before: reader.option(read_day)?,
+            sensors: Vec::new(),
+            balances: Vec::new(),
+        })
+    })
+}
+
+pub(super) fn pack_seal(seal: &SealRow) -> Vec<u8> {
+    row(|out| {
+        bytes::put_varint(out, seal.first_seq);
+        bytes::put_varint(out, seal.next_seq);
+        bytes::put_signed(out, seal.newest_day.into());
+        bytes::put_varint(out, seal.touched.len() as u64);
+        for (sensor, day) in &seal.touched {
+            put_u32(out, sensor.0);
+            bytes::put_signed(out, day.number().into());
+        }
+    })
+}
+
+pub(super) fn unpack_seal(value: &[u8]) -> Result<SealRow, Damage> {
+    read(value, |reader| {
+        Ok(SealRow {
+            first_seq: reader.varint()?,
+            next_seq: reader.varint()?,
+            newest_day: read_day(reader)?.number(),
+            touched: reader.list(|reader| Ok((SensorId(reader.u32()?), read_day(reader)?)))?,
+        })
+    })
+}
+
+fn read_day(reader: &mut Reader<'_>) -> Result<Day, Damage> {
+    i32::try_from(reader.signed()?)
+        .map(Day::from_number)
+        .map_err(|_| Damage("a day in it is out of range"))
+}
+
+const fn aggregate_code(aggregate: Aggregate) -> u8 {
+    match aggregate {
+        Aggregate::Mean => 0,
+        Aggregate::Sum => 1,
+        Aggregate::Max => 2,
+        Aggregate::Min => 3,
+        Aggregate::Last => 4,
+        Aggregate::Count => 5,
+    }
+}
+
+fn aggregate_of(code: u8) -> Result<Aggregate, Damage> {
+    match code {
+        0 => Ok(Aggregate::Mean),
+        1 => Ok(Aggregate::Sum),
+        2 => Ok(Aggregate::Max),
+        3 => Ok(Aggregate::Min),
+        4 => Ok(Aggregate::Last),
+        5 => Ok(Aggregate::Count),
+        _ => Err(Damage("its aggregate is unknown")),
+    }
+}
+
+const fn diff_code(kind: DiffKind) -> u8 {
+    match kind {
+        DiffKind::Normal => 0,
+        DiffKind::Glitch => 1,
+        DiffKind::Rollover => 2,
+        DiffKind::Reset => 3,
+        DiffKind::Suspect => 4,
+    }
+}
+
+fn diff_of(code: u8) -> Result<DiffKind, Damage> {
+    match code {
+        0 => Ok(DiffKind::Normal),
+        1 => Ok(DiffKind::Glitch),
+        2 => Ok(DiffKind::Rollover),
+        3 => Ok(DiffKind::Reset),
+        4 => Ok(DiffKind::Suspect),
+        _ => Err(Damage("its kind of difference is unknown")),
+    }
+}
+
+/// The name of a balance.
+pub(super) fn pack_name(name: &str) -> Vec<u8> {
+    pack_opaque(name.as_bytes())
+}

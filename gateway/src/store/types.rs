@@ -1,0 +1,311 @@
+//! What goes into the store and comes out of it. Plain data: no bytes, no tables.
+
+use engine::{BalanceId, Day, EventTime, RestRow, SensorDay, SensorId};
+
+/// Readings by what became of them, for the life of the store; an undecodable message counts as
+/// one. `received` is the sum of the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the words are defined in the glossary")]
+pub struct Counters {
+    pub received: u64,
+    pub accepted: u64,
+    pub duplicate: u64,
+    pub corrected: u64,
+    pub late: u64,
+    pub dead_letter: u64,
+}
+
+/// What became of a reading that is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fate {
+    /// A new identity: it counts.
+    Accepted,
+    /// Another value for an identity that was held: it counts instead.
+    Corrected,
+    /// Older than the allowed lateness: set aside, part of no result.
+    Late,
+    /// An operator accepted it, a new identity: it counts.
+    AcceptedLate,
+    /// An operator accepted it, for an identity that was held: it counts instead.
+    CorrectedLate,
+}
+
+impl Fate {
+    /// Whether a reading of this fate is held, that is, counts until a later one replaces it.
+    #[must_use]
+    pub const fn is_held(self) -> bool {
+        match self {
+            Self::Accepted | Self::Corrected | Self::AcceptedLate | Self::CorrectedLate => true,
+            Self::Late => false,
+        }
+    }
+
+    /// Whether an operator accepted it although it was late.
+    #[must_use]
+    pub const fn is_exempt(self) -> bool {
+        match self {
+            Self::AcceptedLate | Self::CorrectedLate => true,
+            Self::Accepted | Self::Corrected | Self::Late => false,
+        }
+    }
+}
+
+/// One reading as it was judged.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Logged {
+    /// Its place in the order of arrival.
+    pub seq: u64,
+    /// Whose it is.
+    pub sensor: SensorId,
+    /// When it was measured.
+    pub time: EventTime,
+    /// 0 unless the sensor adds contradicting readings.
+    pub tie: u64,
+    /// In the sensor's unit.
+    pub value: f64,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// A message, or a reading of one, that could not be taken in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// Its place in the order of arrival.
+    pub seq: u64,
+    /// When it was committed, in ms UTC of the site's clock.
+    pub arrived_ms: i64,
+    /// The topic it came on.
+    pub topic: String,
+    /// Why it was not taken in.
+    pub reason: String,
+    /// The beginning of its payload; the caller bounds it.
+    pub payload: Vec<u8>,
+}
+
+/// One commit: everything that was judged together. The entry of the log.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Group {
+    /// The first sequence number it takes; the one that the group before it ended at.
+    pub first_seq: u64,
+    /// The first it does not take. Every judged reading takes one, duplicates too, and an
+    /// undecodable message one. Equal to `first_seq`: the group is empty and is not logged.
+    pub next_seq: u64,
+    /// When it was committed, in ms UTC of the site's clock.
+    pub arrived_ms: i64,
+    /// The site time after it, in ms UTC; `None` while it is not known.
+    pub site_time_ms: Option<i64>,
+    /// The life totals after it.
+    pub counters: Counters,
+    /// Sensors first seen in it.
+    pub new_sensors: Vec<(SensorId, String)>,
+    /// Balances first seen in it.
+    pub new_balances: Vec<(BalanceId, String)>,
+    /// What was accepted, corrected or set aside, by `seq`.
+    pub readings: Vec<Logged>,
+    /// What could not be taken in, by `seq`; `arrived_ms` is the group's.
+    pub letters: Vec<Letter>,
+}
+
+/// A change to what the broker keeps, written in the transaction of the group it arrived with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BrokerWrite {
+    /// A topic's retained message is this.
+    RetainSet {
+        /// Of the message.
+        topic: String,
+        /// Packed by the broker.
+        message: Vec<u8>,
+    },
+    /// A topic has no retained message.
+    RetainClear {
+        /// Of the message.
+        topic: String,
+    },
+    /// A persistent session is in this state.
+    SessionSet {
+        /// Its client id.
+        client: String,
+        /// Packed by the broker.
+        state: Vec<u8>,
+    },
+    /// A persistent session ended; its queue goes with it.
+    SessionDrop {
+        /// Its client id.
+        client: String,
+    },
+    /// A message waits for a persistent session.
+    QueuePush {
+        /// The session's client id.
+        client: String,
+        /// Its place in the queue.
+        ordinal: u64,
+        /// Packed by the broker.
+        message: Vec<u8>,
+    },
+    /// A message waits no longer.
+    QueuePop {
+        /// The session's client id.
+        client: String,
+        /// Its place in the queue.
+        ordinal: u64,
+    },
+}
+
+/// What is known of a sensor beside its days.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SensorState {
+    /// Its number.
+    pub id: SensorId,
+    /// Its name.
+    pub name: String,
+    /// The newest event time accepted: what lateness is measured from.
+    pub newest: Option<EventTime>,
+    /// The oldest event time accepted.
+    pub first: Option<EventTime>,
+    /// The value at the newest event time.
+    pub last_value: Option<f64>,
+    /// Of the specification its days were made by: another one means that they must be made anew.
+    pub fingerprint: u64,
+}
+
+/// What a seal writes beside the log's readings.
+pub struct Seal<'a> {
+    /// Every sensor whose state changed since the last seal.
+    pub sensors: Vec<SensorState>,
+    /// Every day that changed since the last seal.
+    pub days: Vec<(SensorId, Day, SensorDay)>,
+    /// Every rest that changed since the last seal.
+    pub rests: Vec<(BalanceId, Day, RestRow)>,
+    /// The day that a reading belongs to.
+    pub day_of: &'a dyn Fn(SensorId, EventTime) -> Day,
+    /// Retention: days before this one go.
+    pub drop_before: Option<Day>,
+}
+
+/// What the store knew at its last seal. With the log's tail replayed on top it is all that it
+/// knows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Checkpoint {
+    /// Of the store: the number it was given when it was created.
+    pub generation: u64,
+    /// How many seals there were.
+    pub seal: u64,
+    /// The first sequence number not sealed.
+    pub next_seq: u64,
+    /// The site time, in ms UTC; `None` while it is not known.
+    pub site_time_ms: Option<i64>,
+    /// The life totals.
+    pub counters: Counters,
+    /// What the caps removed, for the life of the store.
+    pub dropped: Dropped,
+    /// Retention has removed the days before this one.
+    pub dropped_before: Option<Day>,
+    /// By number.
+    pub sensors: Vec<SensorState>,
+    /// By number.
+    pub balances: Vec<(BalanceId, String)>,
+}
+
+/// Rows that a cap removed, for the life of the store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// Late rows.
+    pub late: u64,
+    /// Dead letters.
+    pub letters: u64,
+}
+
+/// Proof that a group is on disk; only [`Store::commit`](super::Store::commit) makes one.
+#[must_use = "what was committed may be acknowledged"]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+    pub(super) bytes: u64,
+}
+
+impl Committed {
+    /// Bytes that the group takes in the log.
+    #[must_use]
+    pub const fn bytes(self) -> u64 {
+        self.bytes
+    }
+}
+
+/// What a seal did.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// Its number, counted from 1.
+    pub seal: u64,
+    /// Readings folded into blocks.
+    pub readings: u64,
+    /// Blocks written.
+    pub blocks: u64,
+    /// Bytes of those blocks.
+    pub block_bytes: u64,
+    /// Blocks that retention removed.
+    pub dropped_blocks: u64,
+}
+
+/// The log since the last seal: tells when to seal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tail {
+    /// Commits.
+    pub groups: u64,
+    /// Readings in them.
+    pub readings: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// The current value of an identity.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StoredReading {
+    /// When it was measured.
+    pub time: EventTime,
+    /// 0 unless the sensor adds contradicting readings.
+    pub tie: u64,
+    /// In the sensor's unit.
+    pub value: f64,
+    /// The arrival that gave it this value.
+    pub seq: u64,
+}
+
+/// A reading that was set aside.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LateRow {
+    /// Its place in the order of arrival.
+    pub seq: u64,
+    /// Whose it is.
+    pub sensor: SensorId,
+    /// When it was measured.
+    pub time: EventTime,
+    /// 0 unless the sensor adds contradicting readings.
+    pub tie: u64,
+    /// In the sensor's unit.
+    pub value: f64,
+    /// When it was committed, in ms UTC of the site's clock.
+    pub arrived_ms: i64,
+    /// Whether an operator accepted it since.
+    pub accepted: bool,
+}
+
+/// The store at a glance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Of the store: the number it was given when it was created.
+    pub generation: u64,
+    /// The first sequence number not taken.
+    pub next_seq: u64,
+    /// The site time, in ms UTC; `None` while it is not known.
+    pub site_time_ms: Option<i64>,
+    /// The life totals.
+    pub counters: Counters,
+    /// What the caps removed.
+    pub dropped: Dropped,
+    /// Late rows held.
+    pub late_rows: u64,
+    /// Dead letters held.
+    pub letter_rows: u64,
+    /// Length of the file, in bytes.
+    pub file_bytes: u64,
+}
