@@ -7,10 +7,20 @@
 //! | [`config`] | what TOML says, and what of it is valid |
 //! | [`source`] | payload → readings |
 //! | [`broker`] | MQTT in and out |
+//! | [`ingest`] | the writer: gather, settle, commit, answer |
 //! | [`store`] | redb: the log, blocks, rows |
+//! | [`rows`] | what is published, as JSON spells it |
+//! | [`web`] | HTTP API, WebSocket, page |
+//! | [`metrics`] | Prometheus |
+//! | [`cli`] | commands |
 
 pub mod broker;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod ingest;
+pub mod metrics;
+pub mod rows;
 pub mod source;
 pub mod store;
+pub mod web;
