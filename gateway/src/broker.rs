@@ -22,9 +22,10 @@ mod slot;
 mod stats;
 mod trie;
 
+pub use crate::store::BrokerWrite;
 pub use auth::{Access, Admission, Credentials, Identity, Open, Pending};
 pub use fanout::Fanout;
-pub use intake::{BrokerWrite, Incoming, Mapper, Submission};
+pub use intake::{Incoming, Mapper, Submission};
 pub use limits::Limits;
 pub use message::{Message, MessageError, Properties, Qos};
 pub use stats::Stats;

@@ -12,10 +12,8 @@
 //! | [`rows`] | what is published, as JSON spells it |
 //! | [`web`] | HTTP API, WebSocket, page |
 //! | [`metrics`] | Prometheus |
-//! | [`cli`] | commands |
 
 pub mod broker;
-pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod ingest;

@@ -3,11 +3,13 @@
 //! slow has a bounded queue.
 
 use super::hub::{Hub, Subscription};
-use super::intake::{BrokerWrite, Incoming, Submission};
+use super::intake::{Incoming, Reply, Submission};
 use super::message::{Delivery, Message, Qos};
 use super::slot::Slot;
 use super::stats::Stats;
 use super::{locked, now};
+use crate::store::BrokerWrite;
+use bytes::Bytes;
 use std::sync::Arc;
 
 /// The writer's handle. Cheap to clone; holds no sender of the intake.
@@ -43,11 +45,41 @@ impl Fanout {
         Self { hub }
     }
 
+    /// A submission of the gateway's own messages (topic, payload, QoS, retain) that follow from what
+    /// the store keeps: a retained one is not written, but has to be made again at every start.
+    #[must_use]
+    pub fn compose_derived<'a, D: Clone>(
+        &self,
+        messages: impl IntoIterator<Item = (&'a str, &'a [u8], Qos, bool)>,
+        decoded: D,
+    ) -> Submission<D> {
+        let mut submission = Submission::new(Reply::nobody());
+        submission.derived = true;
+        for (topic, payload, qos, retain) in messages {
+            submission.incoming.push(Incoming {
+                origin: 0,
+                topic: Bytes::copy_from_slice(topic.as_bytes()),
+                payload: Bytes::copy_from_slice(payload),
+                qos,
+                retain,
+                packet_id: 0,
+                props: None,
+                decoded: decoded.clone(),
+            });
+        }
+        submission
+    }
+
     /// Before the commit: appends the rows that must be in the same transaction, in the order in which they
     /// must be applied. Call it once a submission, in the order of arrival.
     pub fn writes<D>(&self, submission: &mut Submission<D>, rows: &mut Vec<BrokerWrite>) {
         let plan = self.plan(&submission.incoming);
-        for keep in &plan.keeps {
+        let kept = if submission.derived {
+            &[]
+        } else {
+            plan.keeps.as_slice()
+        };
+        for keep in kept {
             rows.push(match keep {
                 Keep::Set(message) => BrokerWrite::RetainSet {
                     topic: message.topic_str().to_owned(),

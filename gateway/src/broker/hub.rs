@@ -1,7 +1,7 @@
 //! Who is here, who is away but remembered, and who subscribes to what. The one place where a client id
 //! changes hands: whoever wants it waits until the connection before it has put its session down.
 
-use super::intake::{BrokerWrite, Line, Order};
+use super::intake::{Line, Order};
 use super::limits::Limits;
 use super::message::{Delivery, Message, Properties, Qos};
 use super::name::Filter;
@@ -11,6 +11,7 @@ use super::slot::{Budget, Grant, Slot};
 use super::stats::Stats;
 use super::trie::Trie;
 use super::{locked, reading, writing};
+use crate::store::BrokerWrite;
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

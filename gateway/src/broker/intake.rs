@@ -3,6 +3,7 @@
 
 use super::fanout::Plan;
 use super::message::{Properties, Qos};
+use crate::store::BrokerWrite;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -46,51 +47,6 @@ impl<D> Incoming<D> {
     }
 }
 
-/// A row of the broker's, written in the same transaction as the readings beside it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BrokerWrite {
-    /// Sets or replaces a retained message ([`super::Message::encode`]).
-    RetainSet {
-        /// Its topic.
-        topic: String,
-        /// Its bytes.
-        message: Vec<u8>,
-    },
-    /// Clears a retained message.
-    RetainClear {
-        /// Its topic.
-        topic: String,
-    },
-    /// Sets a persistent session's state: subscriptions, received QoS 2 ids, expiry.
-    SessionSet {
-        /// The client id.
-        client: String,
-        /// Its bytes.
-        state: Vec<u8>,
-    },
-    /// Forgets a session and every message queued for it.
-    SessionDrop {
-        /// The client id.
-        client: String,
-    },
-    /// Queues a message for a persistent session.
-    QueuePush {
-        /// The client id.
-        client: String,
-        /// Place in the queue.
-        ordinal: u64,
-        /// Its bytes: the QoS granted to it, then [`super::Message::encode`].
-        message: Vec<u8>,
-    },
-    /// The client has acknowledged it.
-    QueuePop {
-        /// The client id.
-        client: String,
-        /// Place in the queue.
-        ordinal: u64,
-    },
-}
-
 /// What one read of one socket gave the writer: it is committed whole or not at all.
 ///
 /// Dropped without [`super::Fanout::committed`] it counts as failed: the connection closes unacknowledged.
@@ -102,6 +58,8 @@ pub struct Submission<D> {
     pub(crate) writes: Vec<BrokerWrite>,
     /// Whether to commit at once: a publisher stands with a full window.
     pub eager: bool,
+    /// Its retained messages are made again from the rows at every start: they are not written.
+    pub(crate) derived: bool,
     /// Acknowledgements that this settles.
     pub(crate) settles: u64,
     pub(crate) reply: Reply,
@@ -114,6 +72,7 @@ impl<D> Submission<D> {
             incoming: Vec::new(),
             writes: Vec::new(),
             eager: false,
+            derived: false,
             settles: 0,
             reply,
             plan: None,
