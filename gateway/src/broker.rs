@@ -319,6 +319,7 @@ async fn keep_time<M: Mapper>(core: Arc<Core<M>>) {
         }
         let matured = core.hub.mature(now());
         core.publish_wills(matured.wills, matured.writes).await;
+        matured.ended.iter().for_each(|slot| core.hub.end(slot));
     }
 }
 

@@ -108,6 +108,9 @@ enum DueWhat {
 pub(crate) struct Matured {
     pub(crate) wills: Vec<Box<Will>>,
     pub(crate) writes: Vec<BrokerWrite>,
+    /// Sessions that are over: [`Hub::end`] them once the writes are on their way. Until then their client
+    /// ids are taken, or a new session's rows could come before the old one's end.
+    pub(crate) ended: Vec<Arc<Slot>>,
 }
 
 /// How retained messages answer a subscription.

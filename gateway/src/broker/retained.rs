@@ -62,11 +62,6 @@ impl Retained {
         }
     }
 
-    /// Whether `topic` holds a message.
-    pub(crate) fn holds(&self, topic: &str) -> bool {
-        self.topics.contains_key(topic)
-    }
-
     pub(crate) fn clear(&mut self, topic: &str) {
         if let Some(old) = self.topics.remove(topic) {
             self.bytes -= old.weight();

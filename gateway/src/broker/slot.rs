@@ -216,11 +216,6 @@ impl Slot {
         self.free(&mut mailbox, queue.len(), bytes);
     }
 
-    /// Messages queued.
-    pub(crate) fn queued(&self) -> usize {
-        locked(&self.mailbox).queue.len()
-    }
-
     fn free(&self, mailbox: &mut Mailbox, count: usize, bytes: usize) {
         mailbox.count -= count;
         mailbox.bytes -= bytes;
