@@ -342,3 +342,15 @@ proptest! {
         drop(Config::parse(&text, "fuzz"));
     }
 }
+
+#[test]
+fn deep_nesting_is_refused_not_a_stack_overflow() {
+    for (name, text) in [
+        ("arrays", format!("a = {}", "[".repeat(100_000))),
+        ("tables", format!("a = {}", "{a=".repeat(100_000))),
+        ("keys", format!("{}a = 1", "a.".repeat(100_000))),
+        ("headers", format!("[{}a]", "a.".repeat(100_000))),
+    ] {
+        assert!(Config::parse(&text, "deep").is_err(), "{name}");
+    }
+}

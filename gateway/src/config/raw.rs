@@ -1,6 +1,7 @@
-//! What TOML says, with its lines. A [`Section`] is a cursor over one table: each key is taken once with a parser, what
-//! the parser refuses is recorded with its line, and when the cursor is dropped every key that nobody took is recorded
-//! as unknown. So whoever reads a section lists its keys once, and no problem hides another.
+//! What TOML says, with its lines. A [`Section`] is a cursor over one table: each key is taken once
+//! with a parser, what the parser refuses is recorded with its line, and when the cursor is dropped
+//! every key that nobody took is recorded as unknown. So whoever reads a section lists its keys
+//! once, and no problem hides another.
 
 use std::cell::RefCell;
 

@@ -1,4 +1,5 @@
-//! Parsers of single values. Each returns the valid value, or what is wrong with it and what is allowed.
+//! Parsers of single values. Each returns the valid value, or what is wrong with it and what is
+//! allowed.
 
 use std::fmt::Display;
 use std::net::SocketAddr;

@@ -17,8 +17,8 @@ pub(super) enum Read {
     Local(i64),
 }
 
-/// Reads `YYYY-MM-DD`, `T` or a blank, `HH:MM:SS`, perhaps a fraction (cut to milliseconds), perhaps an offset. A leap
-/// second is the first of the next minute.
+/// Reads `YYYY-MM-DD`, `T` or a blank, `HH:MM:SS`, perhaps a fraction (cut to milliseconds),
+/// perhaps an offset. A leap second is the first of the next minute.
 pub(super) fn read(text: &str) -> Option<Read> {
     let (whole, rest) = text.as_bytes().split_at_checked(SECONDS_LEN)?;
     let separators = [whole[4], whole[7], whole[13], whole[16]];
@@ -108,8 +108,8 @@ fn days_in_month(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days since 1970-01-01 in the proleptic Gregorian calendar (Howard Hinnant, "chrono-Compatible Low-Level Date
-/// Algorithms"): years begin in March, so that the leap day is the last of its year.
+/// Days since 1970-01-01 in the proleptic Gregorian calendar (Howard Hinnant, "chrono-Compatible
+/// Low-Level Date Algorithms"): years begin in March, so that the leap day is the last of its year.
 fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
