@@ -338,6 +338,8 @@ impl Client {
             match link.drive(&mut outbox).await {
                 Ok(()) => break,
                 Err(LinkError::Io(lost)) => {
+                    // A broker may wait for our end to close before it takes us back.
+                    drop(link);
                     link = reopen(&identity, self.patience, lost).await?;
                     self.board.reconnects.fetch_add(1, Ordering::Relaxed);
                     outbox.resume();
