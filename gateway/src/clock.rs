@@ -1,5 +1,6 @@
-//! The only reader of clocks. Everything else takes the time as an argument, so that tests and replays
-//! can say what time it is. It never sets a clock and never decides what a time means for a reading.
+//! The only reader of clocks. Everything else takes the time as an argument, so that tests and
+//! replays can say what time it is. It never sets a clock and never decides what a time means for a
+//! reading.
 
 #![expect(
     clippy::disallowed_methods,
@@ -10,8 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// 2025-01-01T00:00:00Z in epoch milliseconds. A machine without a battery-backed clock wakes in 1970 or at the
-/// date of its file system: a wall clock before this has certainly not been set.
+/// 2025-01-01T00:00:00Z in epoch milliseconds. A machine without a battery-backed clock wakes in
+/// 1970 or at the date of its file system: a wall clock before this has certainly not been set.
 const PLAUSIBLE_FROM_MS: i64 = 1_735_689_600_000;
 
 /// Whether the wall clock may be used to judge readings.
@@ -58,7 +59,8 @@ impl Clock {
         (Self(Hands::Manual(Arc::clone(&hands))), ManualClock(hands))
     }
 
-    /// The wall clock in epoch milliseconds, UTC. It may jump in either direction; before 1970 it is negative.
+    /// The wall clock in epoch milliseconds, UTC. It may jump in either direction; before 1970 it
+    /// is negative.
     #[must_use]
     pub fn wall_ms(&self) -> i64 {
         match &self.0 {

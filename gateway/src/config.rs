@@ -1,8 +1,10 @@
-//! The configuration: what TOML says becomes a [`Config`] that holds only valid values, or every problem at once.
+//! The configuration: what TOML says becomes a [`Config`] that holds only valid values, or every
+//! problem at once.
 //!
-//! It is read once, at start and on SIGHUP. It opens nothing: that a file named here exists, or that an address can be
-//! bound, is found out by whoever needs it.
+//! It is read once, at start and on SIGHUP. It opens nothing: that a file named here exists, or
+//! that an address can be bound, is found out by whoever needs it.
 
+mod broker;
 mod cross;
 mod glob;
 mod mapping;
@@ -80,9 +82,9 @@ pub struct Site {
 pub struct Store {
     /// The directory that holds `sluice.redb`.
     pub path: PathBuf,
-    /// The longest that a QoS 1 or 2 reading waits for company.
+    /// The longest that a `QoS` 1 or 2 reading waits for company.
     pub commit_delay_ms: u64,
-    /// The longest that a QoS 0 reading waits for company.
+    /// The longest that a `QoS` 0 reading waits for company.
     pub commit_delay_qos0_ms: u64,
     /// How long readings are kept.
     pub retain_readings_ms: i64,
@@ -319,8 +321,8 @@ pub struct HomeAssistant {
     pub discovery: bool,
 }
 
-/// The file to read: the one asked for, else the one that the environment names (`$SLUICE_CONFIG`), else the first of
-/// [`SEARCH_PATHS`] that exists. `None` where there is none.
+/// The file to read: the one asked for, else the one that the environment names (`$SLUICE_CONFIG`),
+/// else the first of [`SEARCH_PATHS`] that exists. `None` where there is none.
 pub fn locate(
     explicit: Option<&Path>,
     env: Option<OsString>,
@@ -373,8 +375,8 @@ impl Config {
         self.sensors.iter().find(|rule| rule.name.matches(name))
     }
 
-    /// The balances that a sensor belongs to, as their meter or as a part. Their other sensors need not exist yet: a
-    /// balance begins when its meter is known.
+    /// The balances that a sensor belongs to, as their meter or as a part. Their other sensors need
+    /// not exist yet: a balance begins when its meter is known.
     #[must_use]
     pub fn balances_touching(&self, sensor: &str) -> Vec<ConcreteBalance> {
         let mut touched = Vec::new();

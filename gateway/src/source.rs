@@ -1,7 +1,8 @@
 //! Payload to readings: what a message of a mapped topic says, or why nobody can tell.
 //!
-//! Pure: no clock, no I/O, no state between messages. It never judges a reading against its sensor (range, lateness,
-//! identity); that is the ingest's, which shares the [`Reason`]s of the dead letters.
+//! Pure: no clock, no I/O, no state between messages. It never judges a reading against its sensor
+//! (range, lateness, identity); that is the ingest's, which shares the [`Reason`]s of the dead
+//! letters.
 
 mod filter;
 pub mod json;
@@ -80,14 +81,15 @@ pub enum Naming {
 #[derive(Clone, Debug)]
 pub enum Format {
     /// A JSON document, read by pointers.
-    Json(json::Spec),
+    Json(Box<json::Spec>),
     /// A bare number.
     Number,
     /// A number and perhaps a unit: `21.5 °C`.
     Text,
 }
 
-/// All sources, in the order of the configuration: the first whose filter matches reads the message.
+/// All sources, in the order of the configuration: the first whose filter matches reads the
+/// message.
 #[derive(Clone, Debug, Default)]
 pub struct Sources(Vec<Source>);
 

@@ -314,6 +314,12 @@ impl Store {
         self.shared.overlay().extend(changed);
     }
 
+    /// What was announced since the last seal: what the next one writes down.
+    #[must_use]
+    pub fn unsealed(&self) -> Changed {
+        self.shared.overlaid().all()
+    }
+
     /// Closes the file and opens it again: the way on after a failed write. Readers wait for it.
     /// What was announced is forgotten; take the checkpoint and replay.
     pub fn reopen(&mut self) -> Result<(), StoreError> {

@@ -13,11 +13,11 @@ pub mod live;
 mod page;
 pub mod reading;
 mod refusal;
-pub mod rows;
+pub use crate::rows;
 mod serve;
 mod socket;
 mod stream;
-pub mod when;
+pub use crate::rows::when;
 
 use std::sync::Arc;
 

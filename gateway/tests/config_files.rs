@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use engine::{Kind, Stamp};
-use gateway::config::{ConcreteBalance, Config};
+use engine::{Kind, OnConflict, Stamp};
+use gateway::config::{BrokerMode, ClockMode, ConcreteBalance, Config, Parameter};
 use gateway::source::{Decoded, Name, Stamped, Verdict};
 
 fn shipped(name: &str) -> Config {
@@ -86,4 +86,135 @@ fn both_read_the_homes_messages() {
         };
         assert_eq!(*readings, [expected], "{file}");
     }
+}
+
+/// One of everything that the file may hold.
+const EVERYTHING: &str = r##"
+[site]
+id = "home-2"
+timezone = "Europe/Athens"
+[store]
+path = "/data"
+commit_delay = "100ms"
+commit_delay_qos0 = "10s"
+retain_readings = "30d"
+[time]
+clock = "event"
+allowed_lateness = "2d"
+future_tolerance = "1m"
+grace = "1h"
+[broker]
+mode = "external"
+listen = "0.0.0.0:1883"
+tls_listen = "[::]:8883"
+tls_cert = "c.pem"
+tls_key = "k.pem"
+websocket_listen = "127.0.0.1:9001"
+allow_anonymous = false
+max_connections = 10
+max_packet = "64KiB"
+[[broker.user]]
+name = "kitchen"
+password_hash = "$argon2id$v=19$m=1,t=1,p=1$c2FsdA$aGFzaA"
+publish = ["sensors/kitchen/#"]
+subscribe = ["#"]
+[broker.external]
+url = "mqtts://broker.lan:8883"
+username = "sluice"
+password_file = "/run/password"
+[[source]]
+topic = "sensors/#"
+format = "json"
+sensor = "{2}/{3}"
+value = "/data/value"
+time = "/timestamp"
+time_format = "%d.%m.%Y %H:%M"
+time_zone = "site"
+id = "/msgid"
+[[sensor]]
+name = "Wtot"
+kind = "meter"
+unit = "L"
+interval = "1d"
+aggregate = "last"
+stamp = "start"
+min = -1
+max = 1e9
+scale = 10.0
+offset = -0.5
+on_conflict = "add"
+modulus = 16_777_216
+max_rate = 1500.0
+rests = false
+[[sensor]]
+name = "W1"
+kind = "delta"
+[[balance]]
+name = "water"
+meter = "Wtot"
+parts = ["W1"]
+[[detector]]
+kind = "persist"
+subject = "water"
+enabled = false
+theta = 0.5
+dwell = "2d"
+[alert]
+repeat = ["1h", "6h"]
+water_tariff = 4
+energy_tariff = 0.3
+currency = "CHF"
+[[alert.channel]]
+type = "ntfy"
+url = "https://ntfy.sh"
+topic = "my-house"
+min_severity = "warning"
+[upstream]
+url = "https://tsdb.example/rpc/ingest"
+token_file = "/run/token"
+batch = 500
+ca_file = "ca.pem"
+max_bytes_per_second = "64KiB"
+[web]
+listen = "127.0.0.1:0"
+tls_cert = "c.pem"
+tls_key = "k.pem"
+[control]
+socket = "/tmp/sluice.sock"
+[homeassistant]
+discovery = false
+"##;
+
+#[test]
+fn every_key_is_understood() {
+    let config = Config::parse(EVERYTHING, "sluice.toml").expect("a valid configuration");
+    assert_eq!(config.warnings, []);
+    assert_eq!(config.store.commit_delay_ms, 100);
+    assert_eq!(config.store.retain_readings_ms, 30 * 86_400_000);
+    assert_eq!(config.time.clock, ClockMode::Event);
+    assert_eq!(config.broker.max_packet, 64 << 10);
+    assert_eq!(config.broker.listeners().count(), 3);
+    assert!(matches!(config.broker.mode, BrokerMode::External(_)));
+    assert_eq!(
+        config.detectors[0].parameters["theta"],
+        Parameter::Number(0.5)
+    );
+    assert_eq!(
+        config.detectors[0].parameters["dwell"],
+        Parameter::Duration(2 * 86_400_000)
+    );
+    assert_eq!(config.alert.repeat_ms, [3_600_000, 6 * 3_600_000]);
+    assert_eq!(config.alert.channels[0].settings["topic"], "my-house");
+    let upstream = config.upstream.as_ref().expect("an upstream");
+    assert_eq!(upstream.max_bytes_per_second, Some(64 << 10));
+    let meter = config.sensor_for("Wtot").expect("a rule");
+    assert_eq!(meter.spec.modulus, Some(16_777_216.0));
+    assert_eq!(meter.spec.on_conflict, OnConflict::Add);
+    assert_eq!(meter.scaled(1.0), Ok(9.5));
+    assert_eq!(meter.scaled(-1.0).expect_err("below").code(), "range_min");
+    assert_eq!(meter.scaled(1e9).expect_err("above").code(), "range_max");
+    assert_eq!(
+        meter.scaled(f64::MAX).expect_err("infinite").code(),
+        "non_finite"
+    );
 }

@@ -21,16 +21,15 @@ pub(super) fn retention(sheet: &Sheet<'_>, line: usize, store: &Store, time: &Ti
 }
 
 /// No two listeners want the same address.
-pub(super) fn addresses(sheet: &Sheet<'_>, line: usize, broker: &Broker, web: &Web) {
+pub(super) fn addresses(sheet: &Sheet<'_>, lines: [usize; 2], broker: &Broker, web: &Web) {
+    let [broker_line, web_line] = lines;
     let mut taken = Vec::new();
-    for listen in broker.listeners().chain([web.listen]) {
+    let brokers = broker.listeners().map(|at| (at, broker_line, "broker"));
+    for (listen, line, key) in brokers.chain([(web.listen, web_line, "web.listen")]) {
         // Port 0 is any free port, each time another.
         if listen.port() != 0 && taken.contains(&listen) {
-            sheet.problem(
-                line,
-                "listen",
-                format!("{listen} is wanted by two listeners of [broker] and [web]; write an address for each"),
-            );
+            let text = format!("{listen} is wanted by two listeners; write an address for each");
+            sheet.problem(line, key, text);
         }
         taken.push(listen);
     }
@@ -59,9 +58,10 @@ pub(super) fn mapping(
         if let Some(earlier) = earlier {
             let text = format!(
                 "\"{}\" is taken by the balance on line {}; write another name",
-                balance.value.name, earlier.line
+                balance.value.name,
+                earlier.line_of("name")
             );
-            sheet.problem(balance.line, "balance.name", text);
+            sheet.problem(balance.line_of("name"), "balance.name", text);
         }
         known_sensors(sheet, balance, sensors);
     }
@@ -76,9 +76,10 @@ fn unreachable_sensors(sheet: &Sheet<'_>, sensors: &[Placed<SensorRule>]) {
         if let Some(earlier) = covering {
             let text = format!(
                 "\"{name}\" is never reached: \"{}\" on line {} matches all of it; write the narrower pattern first",
-                earlier.value.name, earlier.line
+                earlier.value.name,
+                earlier.line_of("name")
             );
-            sheet.problem(sensor.line, "sensor.name", text);
+            sheet.problem(sensor.line_of("name"), "sensor.name", text);
         }
     }
 }
@@ -94,16 +95,17 @@ fn ids_to_add_by(sheet: &Sheet<'_>, sources: &[Placed<Source>], sensors: &[Place
         if sensor.value.spec.on_conflict != OnConflict::Add {
             continue;
         }
+        let line = sensor.line_of("on_conflict");
         if !sources.iter().any(has_id) {
             let text = "\"add\" needs a [[source]] with id, or redeliveries would count twice; write id there, or \
                         \"replace\" or \"keep\" here";
-            sheet.problem(sensor.line, key, text);
+            sheet.problem(line, key, text);
         } else if let Some(without) = sources.iter().find(|source| !has_id(source)) {
             let text = format!(
                 "\"add\" cannot tell redeliveries of the [[source]] on line {}, which has no id",
-                without.line
+                without.line_of("topic")
             );
-            sheet.warn(sensor.line, key, text);
+            sheet.warn(line, key, text);
         }
     }
 }
@@ -117,12 +119,12 @@ fn known_sensors(sheet: &Sheet<'_>, balance: &Placed<Balance>, sensors: &[Placed
             .iter()
             .find(|sensor| sensor.value.name.matches(&name))
     };
-    for (key, pattern) in std::iter::once(("balance.meter", meter))
-        .chain(parts.iter().map(|part| ("balance.parts", part)))
+    for (key, pattern) in
+        std::iter::once(("meter", meter)).chain(parts.iter().map(|part| ("parts", part)))
     {
         if rule(pattern).is_none() {
             let text = format!("no [[sensor]] matches \"{pattern}\"");
-            sheet.warn(balance.line, key, text);
+            sheet.warn(balance.line_of(key), format!("balance.{key}"), text);
         }
     }
     if let Some(sensor) = rule(meter)
@@ -130,8 +132,8 @@ fn known_sensors(sheet: &Sheet<'_>, balance: &Placed<Balance>, sensors: &[Placed
     {
         let text = format!(
             "\"{meter}\" is not a meter by the [[sensor]] on line {}; a balance needs kind = \"meter\"",
-            sensor.line
+            sensor.line_of("kind")
         );
-        sheet.problem(balance.line, "balance.meter", text);
+        sheet.problem(balance.line_of("meter"), "balance.meter", text);
     }
 }

@@ -1,5 +1,5 @@
-//! Patterns of sensor names: `*` stands for anything within a level, `**` for anything, and `**/` for any number of
-//! whole levels, none too: `**/W1` is `W1` at home and `h0001/W1` in a fleet.
+//! Patterns of sensor names: `*` stands for anything within a level, `**` for anything, and `**/`
+//! for any number of whole levels, none too: `**/W1` is `W1` at home and `h0001/W1` in a fleet.
 
 use std::fmt;
 use std::ops::Range;
@@ -90,8 +90,8 @@ impl Glob {
         self.captures(name).is_some()
     }
 
-    /// What the wildcards stand for in a name, in order; `None` where it does not match. Where there is a choice, an
-    /// earlier wildcard takes as little as it can.
+    /// What the wildcards stand for in a name, in order; `None` where it does not match. Where
+    /// there is a choice, an earlier wildcard takes as little as it can.
     #[must_use]
     pub fn captures(&self, name: &str) -> Option<Vec<String>> {
         let name: Vec<Token> = name.chars().map(Token::Char).collect();
@@ -106,7 +106,8 @@ impl Glob {
         Some(captured.into_iter().map(text).collect())
     }
 
-    /// Whether it matches every name that `other` matches, as far as can be told from the patterns alone.
+    /// Whether it matches every name that `other` matches, as far as can be told from the patterns
+    /// alone.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         self.walk(&other.tokens).is_some()
@@ -165,7 +166,8 @@ impl Glob {
     }
 }
 
-/// A backtracking match that remembers where it failed, so that its cost is the product of the lengths at worst.
+/// A backtracking match that remembers where it failed, so that its cost is the product of the
+/// lengths at worst.
 struct Walk<'g> {
     pattern: &'g [Token],
     text: &'g [Token],

@@ -67,8 +67,8 @@ fn placed<'s, 'i, T>(
     read: impl Fn(&mut Section<'s, 'i>) -> Option<T>,
 ) -> Vec<Placed<T>> {
     let read = |mut section: Section<'s, 'i>| {
-        let line = section.line();
-        read(&mut section).map(|value| Placed { line, value })
+        let value = read(&mut section)?;
+        Some(section.place(value))
     };
     sections.into_iter().filter_map(read).collect()
 }
@@ -93,7 +93,17 @@ fn source(source: &mut Section<'_, '_>, site: Tz) -> Option<Source> {
     let spec = json_spec(source, site, pointer.clone());
     let format = match shape {
         None if source.has("format") => return None,
-        None | Some(Shape::Json) => Format::Json(spec),
+        None | Some(Shape::Json) => {
+            for key in ["time_format", "time_zone"] {
+                if source.has(key) && !source.has("time") {
+                    source.problem(
+                        key,
+                        "has no effect without time; write time = and a pointer, too",
+                    );
+                }
+            }
+            Format::Json(Box::new(spec))
+        }
         Some(plain @ (Shape::Number | Shape::Text)) => {
             let unused = JSON_KEYS.into_iter().filter(|key| source.has(key));
             for key in unused.chain(pointer.map(|_| "sensor")) {
@@ -146,14 +156,6 @@ fn json_spec(source: &mut Section<'_, '_>, site: Tz, sensor: Option<Pointer>) ->
         Some("site") => Ok(site),
         _ => zone(value).map_err(|text| format!("{text}, or \"site\"")),
     });
-    for key in ["time_format", "time_zone"] {
-        if source.has(key) && !source.has("time") {
-            source.problem(
-                key,
-                "has no effect without time; write the pointer to the time, too",
-            );
-        }
-    }
     let rule = TimeRule {
         zone: zone.unwrap_or(site),
         format,
@@ -169,7 +171,8 @@ fn json_spec(source: &mut Section<'_, '_>, site: Tz, sensor: Option<Pointer>) ->
 fn sensor(sensor: &mut Section<'_, '_>) -> Option<SensorRule> {
     let name = sensor.need("name", NAMES, parsed(Glob::new, NAMES));
     let kind = sensor.need("kind", "gauge, delta, meter or event", choice(&KINDS));
-    let of_kind = SensorSpec::of_kind(kind.unwrap_or(Kind::Gauge));
+    // Where the kind is wrong, go on with the one that no other rule refuses.
+    let of_kind = SensorSpec::of_kind(kind.unwrap_or(Kind::Meter));
     let spec = SensorSpec {
         kind: of_kind.kind,
         aggregate: sensor
@@ -185,13 +188,10 @@ fn sensor(sensor: &mut Section<'_, '_>) -> Option<SensorRule> {
         modulus: sensor.take("modulus", positive),
         max_rate: sensor.take("max_rate", positive),
     };
-    if kind.is_some_and(|kind| kind != Kind::Meter) {
+    if of_kind.kind != Kind::Meter {
         for key in ["modulus", "max_rate"] {
             if sensor.has(key) {
-                sensor.problem(
-                    key,
-                    "is for meters; write kind = \"meter\", or leave it out",
-                );
+                sensor.warn(key, "has no effect: it is for kind = \"meter\"");
             }
         }
     }
@@ -208,7 +208,6 @@ fn sensor(sensor: &mut Section<'_, '_>) -> Option<SensorRule> {
     let scale = sensor.take("scale", nonzero).unwrap_or(1.0);
     let offset = sensor.take("offset", number).unwrap_or(0.0);
     let rests = sensor.take("rests", flag).unwrap_or(true);
-    kind?;
     Some(SensorRule {
         name: name?,
         spec,

@@ -1,6 +1,7 @@
-//! What TOML says, with its lines. A [`Section`] is a cursor over one table: each key is taken once with a parser, what
-//! the parser refuses is recorded with its line, and when the cursor is dropped every key that nobody took is recorded
-//! as unknown. So whoever reads a section lists its keys once, and no problem hides another.
+//! What TOML says, with its lines. A [`Section`] is a cursor over one table: each key is taken once
+//! with a parser, what the parser refuses is recorded with its line, and when the cursor is dropped
+//! every key that nobody took is recorded as unknown. So whoever reads a section lists its keys
+//! once, and no problem hides another.
 
 use std::cell::RefCell;
 
@@ -19,11 +20,12 @@ pub(super) struct Sheet<'f> {
     warnings: RefCell<Vec<Problem>>,
 }
 
-/// A value and the line it stands on.
+/// What a section became, and where it stood: for rules between sections.
 #[derive(Clone, Debug)]
 pub(super) struct Placed<T> {
-    pub(super) line: usize,
     pub(super) value: T,
+    line: usize,
+    key_lines: Vec<(&'static str, usize)>,
 }
 
 /// A cursor over one table; an absent table has no keys.
@@ -82,6 +84,16 @@ impl<'f> Sheet<'f> {
     }
 }
 
+impl<T> Placed<T> {
+    /// The line of a key, or of the section where the key is absent.
+    pub(super) fn line_of(&self, key: &str) -> usize {
+        let mut lines = self.key_lines.iter();
+        lines
+            .find(|(name, _)| *name == key)
+            .map_or(self.line, |(_, line)| *line)
+    }
+}
+
 impl<'s, 'i> Section<'s, 'i> {
     /// The table that is the whole document.
     pub(super) fn root(sheet: &'s Sheet<'s>, table: &'s DeTable<'i>) -> Self {
@@ -104,9 +116,14 @@ impl<'s, 'i> Section<'s, 'i> {
         }
     }
 
-    /// The line it begins on.
-    pub(super) fn line(&self) -> usize {
-        self.line
+    /// What it became, with its lines.
+    pub(super) fn place<T>(&self, value: T) -> Placed<T> {
+        let key_lines = self.known.iter().map(|key| (*key, self.line_of(key)));
+        Placed {
+            value,
+            line: self.line,
+            key_lines: key_lines.collect(),
+        }
     }
 
     /// Whether the file has it at all.
@@ -133,6 +150,11 @@ impl<'s, 'i> Section<'s, 'i> {
     /// Records a problem with one of its keys.
     pub(super) fn problem(&self, key: &str, text: impl Into<String>) {
         self.sheet.problem(self.line_of(key), self.key(key), text);
+    }
+
+    /// Records that one of its keys is odd.
+    pub(super) fn warn(&self, key: &str, text: impl Into<String>) {
+        self.sheet.warn(self.line_of(key), self.key(key), text);
     }
 
     /// The value of a key, if it is there and valid.
@@ -212,7 +234,10 @@ impl<'s, 'i> Section<'s, 'i> {
                     sections.push(Section::new(self.sheet, path.clone(), line, Some(table)));
                 }
                 other => {
-                    let text = format!("holds a {}; write [[{path}]]", other.type_str());
+                    let text = format!(
+                        "holds a value of type {}; write [[{path}]]",
+                        other.type_str()
+                    );
                     self.sheet.problem(line, &path, text);
                 }
             }

@@ -1,11 +1,13 @@
-//! The sections of what reports and forwards: web, control, Home Assistant, detectors, alerts, upstream.
+//! The sections of what reports and forwards: web, control, Home Assistant, detectors, alerts,
+//! upstream.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use toml::de::DeValue;
 
+use super::broker::tls_identity;
 use super::raw::Section;
-use super::validate::tls_identity;
 use super::value::{
     address, choice, count, duration, flag, list, number, parsed, path, positive, size, url, word,
 };
@@ -111,7 +113,7 @@ fn detector(mut detector: Section<'_, '_>) -> Option<Detector> {
     let kind = detector.need("kind", kinds, choice(&DETECTORS));
     let subject = detector.take("subject", parsed(Glob::new, "a name or a pattern of names"));
     let enabled = detector.take("enabled", flag).unwrap_or(true);
-    let mut parameters = std::collections::BTreeMap::new();
+    let mut parameters = BTreeMap::new();
     for (name, value) in detector.rest() {
         match parameter(value) {
             Ok(parameter) => {

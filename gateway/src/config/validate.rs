@@ -1,29 +1,26 @@
 //! From what TOML says to what is valid: the whole file, and the sections that every site has.
 
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 use super::problem::{Problem, Problems};
 use super::raw::{Section, Sheet};
-use super::value::{
-    address, choice, count, duration, flag, list, parsed, path, size, url, word, zone,
-};
-use super::{
-    Broker, BrokerMode, ClockMode, Config, External, Site, Store, Time, TlsIdentity, TlsListener,
-    User, cross, mapping, services,
-};
-use crate::source::Filter;
+use super::value::{choice, duration, parsed, path, zone};
+use super::{ClockMode, Config, Site, Store, Time, broker, cross, mapping, services};
 
 /// The longest site id.
 const MAX_SITE_ID: usize = 32;
-/// More clients than this need another machine.
-const MAX_CONNECTIONS: usize = 100_000;
+
+const MINUTE_MS: i64 = 60_000;
+/// A day of 24 hours, in milliseconds.
+pub(super) const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
 
 /// Reads a whole file.
 pub(super) fn config(text: &str, file: &str) -> Result<Config, Problems> {
     let sheet = Sheet::new(file, text);
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        // What was recovered is a guess: judging it too would bury the cause under its consequences.
+        // What was recovered is a guess: judging it too would bury the cause under its
+        // consequences.
         for error in errors {
             let line = error.span().map_or(1, |span| sheet.line_at(span.start));
             sheet.problem(line, "", format!("is not TOML: {}", error.message().trim()));
@@ -52,7 +49,9 @@ fn sections(sheet: &Sheet<'_>, document: &DeTable<'_>) -> Config {
     let store_line = store_section.line_of("retain_readings");
     let store = store(store_section);
     let time = time(root.section("time"));
-    let broker = broker(root.section("broker"));
+    let broker_section = root.section("broker");
+    let broker_line = broker_section.line_of("listen");
+    let broker = broker::broker(broker_section);
     let sources = mapping::sources(root.sections("source"), site.timezone);
     let sensors = mapping::sensors(root.sections("sensor"));
     let balances = mapping::balances(root.sections("balance"));
@@ -61,7 +60,7 @@ fn sections(sheet: &Sheet<'_>, document: &DeTable<'_>) -> Config {
     let web = services::web(web_section);
 
     cross::retention(sheet, store_line, &store, &time);
-    cross::addresses(sheet, web_line, &broker, &web);
+    cross::addresses(sheet, [broker_line, web_line], &broker, &web);
     cross::mapping(sheet, &sources, &sensors, &balances);
     Config {
         site,
@@ -116,10 +115,6 @@ fn store(mut store: Section<'_, '_>) -> Store {
     }
 }
 
-const MINUTE_MS: i64 = 60_000;
-/// A day of 24 hours, in milliseconds.
-pub(super) const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
-
 fn time(mut time: Section<'_, '_>) -> Time {
     let clock = choice(&[("wall", ClockMode::Wall), ("event", ClockMode::Event)]);
     let mut span =
@@ -130,146 +125,4 @@ fn time(mut time: Section<'_, '_>) -> Time {
         grace_ms: span("grace", "7d", 15 * MINUTE_MS),
         clock: time.take("clock", clock).unwrap_or(ClockMode::Wall),
     }
-}
-
-fn broker(mut broker: Section<'_, '_>) -> Broker {
-    let loopback = std::net::SocketAddr::from(([127, 0, 0, 1], 1883));
-    let listen = broker.take("listen", address).unwrap_or(loopback);
-    let tls = tls_listener(&mut broker);
-    let websocket_listen = broker.take("websocket_listen", address);
-    let users: Vec<User> = broker
-        .sections("user")
-        .into_iter()
-        .filter_map(user)
-        .collect();
-
-    let open = [
-        ("listen", Some(listen)),
-        ("tls_listen", tls.as_ref().map(|tls| tls.listen)),
-        ("websocket_listen", websocket_listen),
-    ]
-    .into_iter()
-    .find_map(|(key, listen)| Some((key, listen.filter(|at| !at.ip().is_loopback())?)));
-    let said = broker.take("allow_anonymous", flag);
-    if let (Some((key, listen)), false, true) =
-        (open, broker.has("allow_anonymous"), users.is_empty())
-    {
-        broker.problem(
-            key,
-            format!(
-                "{listen} is open to the network, and nothing says who may connect; add a [[broker.user]], or write \
-                 allow_anonymous = true for everybody, or = false for users of `sluice user add` only"
-            ),
-        );
-    }
-    Broker {
-        mode: broker_mode(&mut broker),
-        listen,
-        tls,
-        websocket_listen,
-        allow_anonymous: said.unwrap_or(open.is_none()),
-        max_connections: broker
-            .take("max_connections", count(1..=MAX_CONNECTIONS))
-            .unwrap_or(1000),
-        max_packet: broker
-            .take("max_packet", size("1KiB"..="255MiB"))
-            .and_then(|bytes| usize::try_from(bytes).ok())
-            .unwrap_or(256 << 10),
-        users,
-    }
-}
-
-fn broker_mode(broker: &mut Section<'_, '_>) -> BrokerMode {
-    let external = choice(&[("embedded", false), ("external", true)]);
-    let external = broker.take("mode", external).unwrap_or(false);
-    let mut section = broker.section("external");
-    if !section.is_present() {
-        if external {
-            broker.problem(
-                "mode",
-                "\"external\" needs a section [broker.external] with a url",
-            );
-        }
-        return BrokerMode::Embedded;
-    }
-    let url = section.need(
-        "url",
-        "mqtt:// or mqtts:// and a host",
-        url(&["mqtt", "mqtts"]),
-    );
-    let username = section.take("username", word);
-    let password_file = section.take("password_file", path);
-    match url {
-        Some(url) if external => BrokerMode::External(External {
-            url,
-            username,
-            password_file,
-        }),
-        Some(_) | None => BrokerMode::Embedded,
-    }
-}
-
-fn tls_listener(broker: &mut Section<'_, '_>) -> Option<TlsListener> {
-    let listen = broker.take("tls_listen", address);
-    let identity = tls_identity(broker);
-    if broker.has("tls_listen") && !broker.has("tls_cert") && !broker.has("tls_key") {
-        broker.problem(
-            "tls_listen",
-            "needs tls_cert and tls_key; write the paths of two PEM files",
-        );
-    }
-    Some(TlsListener {
-        listen: listen?,
-        identity: identity?,
-    })
-}
-
-/// `tls_cert` and `tls_key`, both or neither.
-pub(super) fn tls_identity(section: &mut Section<'_, '_>) -> Option<TlsIdentity> {
-    let cert = section.take("tls_cert", path);
-    let key = section.take("tls_key", path);
-    for (one, other) in [("tls_cert", "tls_key"), ("tls_key", "tls_cert")] {
-        if section.has(one) && !section.has(other) {
-            section.problem(
-                one,
-                format!("needs {other} too; write the path of a PEM file"),
-            );
-        }
-    }
-    Some(TlsIdentity {
-        cert: cert?,
-        key: key?,
-    })
-}
-
-fn user(mut user: Section<'_, '_>) -> Option<User> {
-    let hash = parsed(
-        |text| {
-            let valid = text.starts_with("$argon2");
-            // The text is not repeated: somebody may have written the password itself.
-            valid.then(|| text.to_owned()).ok_or("")
-        },
-        "",
-    );
-    let hash = move |value: &DeValue<'_>| {
-        hash(value).map_err(|_| {
-            "is not an argon2 hash; write one that starts with \"$argon2id$\"".to_owned()
-        })
-    };
-    let filters = || {
-        list(parsed(
-            Filter::new,
-            "MQTT topic filters such as \"sensors/#\"",
-        ))
-    };
-    let name = user.need("name", "the name to log in with", word);
-    let password_hash = user.need("password_hash", "an argon2 hash", hash);
-    let publish = user.take("publish", filters());
-    let subscribe = user.take("subscribe", filters());
-    Some(User {
-        name: name?,
-        password_hash: password_hash?,
-        publish,
-        subscribe,
-    })
 }

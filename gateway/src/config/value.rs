@@ -1,4 +1,5 @@
-//! Parsers of single values. Each returns the valid value, or what is wrong with it and what is allowed.
+//! Parsers of single values. Each returns the valid value, or what is wrong with it and what is
+//! allowed.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -26,6 +27,9 @@ const SIZE_UNITS: [(&str, u64); 4] = [
 
 /// The most edits between a word and what was probably meant.
 const MAX_TYPOS: usize = 2;
+
+/// The shortest word that is taken for a form of another because one begins with the other.
+const MIN_STEM: usize = 3;
 
 type Parsed<T> = Result<T, String>;
 
@@ -118,7 +122,13 @@ pub(super) fn count(allowed: RangeInclusive<usize>) -> impl Fn(&DeValue<'_>) -> 
         integer(value)
             .and_then(|number| usize::try_from(number).ok())
             .filter(|number| allowed.contains(number))
-            .ok_or_else(|| format!("is not within {low}..={high}"))
+            .ok_or_else(|| {
+                let written = value.as_integer().map(ToString::to_string);
+                format!(
+                    "{} is not within {low}..={high}",
+                    written.unwrap_or_default()
+                )
+            })
     }
 }
 
@@ -238,12 +248,17 @@ pub(super) fn url(schemes: &'static [&'static str]) -> impl Fn(&DeValue<'_>) -> 
     }
 }
 
-/// The known word that was probably meant.
+/// The known word that was probably meant: one of its slips, or a longer or shorter form.
 pub(super) fn nearest<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
     known
         .iter()
         .map(|candidate| (edits(word, candidate), *candidate))
-        .filter(|(distance, candidate)| *distance <= MAX_TYPOS && *distance < candidate.len())
+        .filter(|(distance, candidate)| {
+            let slip = *distance <= MAX_TYPOS && *distance < candidate.len();
+            let form = word.len() >= MIN_STEM
+                && (candidate.starts_with(word) || word.starts_with(candidate));
+            slip || form
+        })
         .min()
         .map(|(_, candidate)| candidate)
 }

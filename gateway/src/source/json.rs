@@ -1,7 +1,8 @@
 //! Readings out of JSON documents, by pointers.
 //!
-//! Most messages are one flat object of which three keys matter. Those are read in one walk that borrows from the
-//! payload and builds no tree; only pointers that go deeper pay for a whole document.
+//! Most messages are one flat object of which three keys matter. Those are read in one walk that
+//! borrows from the payload and builds no tree; only pointers that go deeper pay for a whole
+//! document.
 
 mod flat;
 mod scalar;
@@ -58,7 +59,8 @@ enum Part {
 /// How many [`Part`]s there are.
 const PARTS: usize = 4;
 
-/// What the pointers of a [`Spec`] lead to in one document, in the order of [`Part`]; `None`: nothing there, or null.
+/// What the pointers of a [`Spec`] lead to in one document, in the order of [`Part`]; `None`:
+/// nothing there, or null.
 #[derive(Debug, Default)]
 pub(super) struct Found<'a>([Option<Scalar<'a>>; PARTS]);
 

@@ -1,4 +1,5 @@
-//! A sensor's name as it travels from the socket to the writer: checked once, small enough not to allocate.
+//! A sensor's name as it travels from the socket to the writer: checked once, small enough not to
+//! allocate.
 
 use std::borrow::Borrow;
 use std::fmt;

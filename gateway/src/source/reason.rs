@@ -1,11 +1,13 @@
-//! Why a message or a reading went to the dead letters: a stable code for machines, a sentence for people.
+//! Why a message or a reading went to the dead letters: a stable code for machines, a sentence for
+//! people.
 
 use thiserror::Error;
 
 /// How much of a payload's text a reason repeats, in characters.
 const EXCERPT_CHARS: usize = 40;
 
-/// Why there is a dead letter. Decoding gives the first group, the judgement of a reading the second.
+/// Why there is a dead letter. Decoding gives the first group, the judgement of a reading the
+/// second.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum Reason {
     /// The payload is not UTF-8.

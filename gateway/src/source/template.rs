@@ -9,7 +9,8 @@ use super::Reason;
 /// The deepest level that a template may name.
 const MAX_LEVEL: usize = 99;
 
-/// Text with topic levels in braces. Levels count from 1: of `sensors/kitchen/TH1`, `{2}/{3}` makes `kitchen/TH1`.
+/// Text with topic levels in braces. Levels count from 1: of `sensors/kitchen/TH1`, `{2}/{3}` makes
+/// `kitchen/TH1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template(Vec<Piece>);
 

@@ -1,5 +1,5 @@
-//! A number that people wrote: perhaps with blanks around it and a unit behind it. The unit is not interpreted;
-//! what unit a sensor has is its configuration's to say.
+//! A number that people wrote: perhaps with blanks around it and a unit behind it. The unit is not
+//! interpreted; what unit a sensor has is its configuration's to say.
 
 use super::{Reason, number};
 
@@ -25,8 +25,8 @@ fn is_unit(text: &str) -> bool {
             .is_none_or(|first| first == '%' || first.is_ascii_alphabetic() || !first.is_ascii())
 }
 
-/// The length of the decimal number that `bytes` starts with, 0 where there is none. An `e` counts as an exponent only
-/// with digits behind it.
+/// The length of the decimal number that `bytes` starts with, 0 where there is none. An `e` counts
+/// as an exponent only with digits behind it.
 fn number_len(bytes: &[u8]) -> usize {
     let digits = |from: usize| {
         let rest = bytes.get(from..).unwrap_or_default();

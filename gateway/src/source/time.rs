@@ -1,4 +1,5 @@
-//! The time that a device wrote, as UTC milliseconds. Whether that time is plausible is not judged here.
+//! The time that a device wrote, as UTC milliseconds. Whether that time is plausible is not judged
+//! here.
 
 mod civil;
 
@@ -33,7 +34,8 @@ pub enum Stamped {
 pub enum TimeFlag {
     /// It happened twice, when clocks were set back; the earlier was taken.
     AmbiguousLocal,
-    /// It never happened, because clocks were set forward over it; it was shifted forward by as much.
+    /// It never happened, because clocks were set forward over it; it was shifted forward by as
+    /// much.
     SkippedLocal,
 }
 
@@ -171,7 +173,8 @@ fn in_zone(local_ms: i64, zone: Tz) -> Option<Stamped> {
     })
 }
 
-/// The instant of a local time that was skipped: counted on from a time before the gap, as if clocks had not been set.
+/// The instant of a local time that was skipped: counted on from a time before the gap, as if
+/// clocks had not been set.
 fn after_gap(local: NaiveDateTime, zone: Tz) -> Option<i64> {
     (1..=GAP_STEPS).find_map(|step| {
         let back = Duration::minutes(step * GAP_STEP_MINUTES);

@@ -1,5 +1,6 @@
-//! The common document: one object, of which a few top-level keys matter. It is walked once, to its last byte; strings
-//! are borrowed and everything else is skipped. Of a key that stands twice the last counts, as everywhere in JSON.
+//! The common document: one object, of which a few top-level keys matter. It is walked once, to its
+//! last byte; strings are borrowed and everything else is skipped. Of a key that stands twice the
+//! last counts, as everywhere in JSON.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +13,8 @@ use super::{Found, PARTS, Scalar};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Keys<'s>(pub(super) [Option<&'s str>; PARTS]);
 
-/// Which parts of a reading one key of the document holds: none for most, several if the source says so.
+/// Which parts of a reading one key of the document holds: none for most, several if the source
+/// says so.
 type Roles = [bool; PARTS];
 
 /// Reads the keys out of a document that is an object.

@@ -1,4 +1,5 @@
-//! One JSON value as a source sees it: a string, a number, or something that cannot be a part of a reading.
+//! One JSON value as a source sees it: a string, a number, or something that cannot be a part of a
+//! reading.
 
 use std::borrow::Cow;
 

@@ -17,8 +17,8 @@ pub(super) enum Read {
     Local(i64),
 }
 
-/// Reads `YYYY-MM-DD`, `T` or a blank, `HH:MM:SS`, perhaps a fraction (cut to milliseconds), perhaps an offset. A leap
-/// second is the first of the next minute.
+/// Reads `YYYY-MM-DD`, `T` or a blank, `HH:MM:SS`, perhaps a fraction (cut to milliseconds),
+/// perhaps an offset. A leap second is the first of the next minute.
 pub(super) fn read(text: &str) -> Option<Read> {
     let (whole, rest) = text.as_bytes().split_at_checked(SECONDS_LEN)?;
     let separators = [whole[4], whole[7], whole[13], whole[16]];
@@ -45,10 +45,10 @@ pub(super) fn read(text: &str) -> Option<Read> {
         + minute * MS_PER_MINUTE
         + second * MS_PER_SECOND
         + fraction_ms;
-    Some(match offset(rest)? {
-        Some(offset_ms) => Read::Utc(ms - offset_ms),
-        None => Read::Local(ms),
-    })
+    match rest {
+        [] => Some(Read::Local(ms)),
+        rest => Some(Read::Utc(ms - offset(rest)?)),
+    }
 }
 
 /// Decimal digits and nothing else.
@@ -82,27 +82,21 @@ fn fraction(rest: &[u8]) -> Option<(i64, &[u8])> {
     Some((ms, rest))
 }
 
-/// `Some(None)`: there is none. `Z`, `UTC`, `+01:00`, `+0100`, `+01`, perhaps after a blank.
-fn offset(rest: &[u8]) -> Option<Option<i64>> {
-    let ms = match rest.strip_prefix(b" ").unwrap_or(rest) {
-        [] if rest.is_empty() => return Some(None),
-        b"Z" | b"z" | b"UTC" => 0,
-        [sign @ (b'+' | b'-'), digits @ ..] => {
-            let (hours, minutes) = match digits {
-                [h1, h2] => ([*h1, *h2], *b"00"),
-                [h1, h2, m1, m2] | [h1, h2, b':', m1, m2] => ([*h1, *h2], [*m1, *m2]),
-                _ => return None,
-            };
-            let (hours, minutes) = (number(&hours)?, number(&minutes)?);
-            if hours >= 24 || minutes >= 60 {
-                return None;
-            }
-            let ms = hours * MS_PER_HOUR + minutes * MS_PER_MINUTE;
-            if *sign == b'-' { -ms } else { ms }
-        }
+/// The milliseconds of `Z`, `UTC`, `+01:00`, `+0100` or `+01`, perhaps after a blank.
+fn offset(rest: &[u8]) -> Option<i64> {
+    let (sign, digits) = match rest.strip_prefix(b" ").unwrap_or(rest) {
+        b"Z" | b"z" | b"UTC" => return Some(0),
+        [b'+', digits @ ..] => (1, digits),
+        [b'-', digits @ ..] => (-1, digits),
         _ => return None,
     };
-    Some(Some(ms))
+    let (hours, minutes) = match digits {
+        [h1, h2] => ([*h1, *h2], *b"00"),
+        [h1, h2, m1, m2] | [h1, h2, b':', m1, m2] => ([*h1, *h2], [*m1, *m2]),
+        _ => return None,
+    };
+    let (hours, minutes) = (number(&hours)?, number(&minutes)?);
+    (hours < 24 && minutes < 60).then(|| sign * (hours * MS_PER_HOUR + minutes * MS_PER_MINUTE))
 }
 
 fn days_in_month(year: i64, month: i64) -> i64 {
@@ -114,8 +108,8 @@ fn days_in_month(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days since 1970-01-01 in the proleptic Gregorian calendar (Howard Hinnant, "chrono-Compatible Low-Level Date
-/// Algorithms"): years begin in March, so that the leap day is the last of its year.
+/// Days since 1970-01-01 in the proleptic Gregorian calendar (Howard Hinnant, "chrono-Compatible
+/// Low-Level Date Algorithms"): years begin in March, so that the leap day is the last of its year.
 fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);

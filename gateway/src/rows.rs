@@ -1,15 +1,18 @@
-//! The rows of the HTTP API, spelled as users and their scripts see them.
+//! What is published, as JSON spells it: in the HTTP API, on the live socket and in retained
+//! messages.
 //!
-//! They are read back by the command line, so each can be written and parsed. Nothing here decides
-//! or computes: what the numbers mean is the engine's business, where they come from is
-//! [`Facts`](super::reading::Facts)'s.
+//! The command line reads it back, so each row can be written and parsed. Nothing here decides or
+//! computes: what the numbers mean is the engine's business.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::when::{Date, Moment};
+pub mod when;
+
+use engine::{Aggregate, DayRow, DiffKind, DiffRow, RestRow, SensorId};
+use when::{Date, Moment};
 
 /// A word from a fixed vocabulary such as `"delta"` or `"rollover"`.
 pub type Word = Cow<'static, str>;
@@ -353,4 +356,93 @@ pub struct Fault {
     pub code: Word,
     /// A sentence for people.
     pub message: String,
+}
+
+impl Day {
+    /// A sensor's day as the engine has it.
+    #[must_use]
+    pub fn of(sensor: &str, unit: Option<&str>, day: engine::Day, row: &DayRow) -> Self {
+        Self {
+            sensor: sensor.to_owned(),
+            day: Date::from(day),
+            aggregate: Word::Borrowed(aggregate_word(row.aggregate)),
+            value: row.value,
+            unit: unit.map(str::to_owned),
+            count: row.count,
+            expected: row.expected,
+            coverage: row.coverage(),
+            min: row.min,
+            max: row.max,
+            first: row.first,
+            last: row.last,
+            closed: row.closed,
+            revision: row.revision,
+        }
+    }
+}
+
+impl Diff {
+    /// A meter's difference as the engine has it.
+    #[must_use]
+    pub fn of(sensor: &str, unit: Option<&str>, day: engine::Day, row: &DiffRow) -> Self {
+        Self {
+            sensor: sensor.to_owned(),
+            day: Date::from(day),
+            value: row.value,
+            unit: unit.map(str::to_owned),
+            kind: Word::Borrowed(kind_word(row.kind)),
+            closed: row.closed,
+            revision: row.revision,
+        }
+    }
+}
+
+impl Rest {
+    /// A balance's rest as the engine has it; `name_of` names its parts.
+    #[must_use]
+    pub fn of(
+        balance: &str,
+        unit: Option<&str>,
+        day: engine::Day,
+        row: &RestRow,
+        name_of: impl Fn(SensorId) -> String,
+    ) -> Self {
+        let coverage = row.coverage.iter();
+        Self {
+            balance: balance.to_owned(),
+            day: Date::from(day),
+            value: row.value,
+            unit: unit.map(str::to_owned),
+            meter: row.meter,
+            parts: row.parts,
+            coverage: coverage.map(|(part, c)| (name_of(*part), *c)).collect(),
+            closed: row.closed,
+            revision: row.revision,
+        }
+    }
+}
+
+/// The word for an aggregate.
+#[must_use]
+pub const fn aggregate_word(aggregate: Aggregate) -> &'static str {
+    match aggregate {
+        Aggregate::Mean => "mean",
+        Aggregate::Sum => "sum",
+        Aggregate::Max => "max",
+        Aggregate::Min => "min",
+        Aggregate::Last => "last",
+        Aggregate::Count => "count",
+    }
+}
+
+/// The word for the cause of a difference.
+#[must_use]
+pub const fn kind_word(kind: DiffKind) -> &'static str {
+    match kind {
+        DiffKind::Normal => "normal",
+        DiffKind::Rollover => "rollover",
+        DiffKind::Reset => "reset",
+        DiffKind::Glitch => "glitch",
+        DiffKind::Suspect => "suspect",
+    }
 }

@@ -81,6 +81,13 @@ impl Date {
     }
 }
 
+impl From<engine::Day> for Date {
+    /// Days that the engine knows lie within the years 1999 to 2100.
+    fn from(day: engine::Day) -> Self {
+        Self(NaiveDate::from_epoch_days(day.number()).unwrap_or(NaiveDate::MAX))
+    }
+}
+
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0.format("%Y-%m-%d"))
