@@ -2,6 +2,7 @@
 
 mod web_house;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -51,7 +52,7 @@ fn the_help_of_every_command_is_the_one_that_was_agreed() {
     let mut shown = format!("$ sluice --help\n{main}");
     for command in commands(&main) {
         let help = stdout(&sluice(&["help", command], directory.path()));
-        shown.push_str(&format!("\n$ sluice help {command}\n{help}"));
+        write!(shown, "\n$ sluice help {command}\n{help}").expect("a String takes all");
     }
     assert_agreed("cli_help.txt", &shown);
 }

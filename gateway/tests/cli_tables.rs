@@ -2,6 +2,7 @@
 
 mod web_house;
 
+use std::fmt::Write as _;
 use std::process::{Command, Output};
 
 use web_house::{House, Served, assert_agreed};
@@ -32,7 +33,7 @@ async fn printed(house: House, commands: &[&str]) -> String {
             "{command}"
         );
         let out = String::from_utf8_lossy(&output.stdout);
-        shown.push_str(&format!("$ sluice {command}\n{out}\n"));
+        write!(shown, "$ sluice {command}\n{out}\n").expect("a String takes all");
     }
     served.stop().await;
     shown

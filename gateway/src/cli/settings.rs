@@ -12,6 +12,7 @@ use super::SharedArgs;
 use super::exit::{Exit, Failure, Outcome};
 use crate::clock::Clock;
 use crate::config::{self, Config, SEARCH_PATHS};
+use crate::ingest::Site;
 use crate::store::{self, Store};
 use crate::web::facts::{StoreFacts, Vitals};
 
@@ -35,27 +36,27 @@ pub(super) fn load(shared: &SharedArgs) -> Outcome<Config> {
     Config::load(&path(shared)?).map_err(|why| Failure::new(Exit::Configuration, why))
 }
 
-/// The store of a daemon that is stopped, opened to be read. It must outlive what it is read by.
-///
-/// What a daemon that was killed had not sealed is in the readings, but not yet in the rows: the
-/// daemon makes them anew when it starts.
+/// The facts of a stopped daemon's store, which must outlive them.
 pub(super) fn stopped(config: &Config) -> anyhow::Result<(Store, StoreFacts)> {
+    let config = Arc::new(config.clone());
+    let (store, _) = open(&config)?;
+    let vitals = Arc::new(Vitals::stopped());
+    let clock = Clock::machine();
+    let facts = StoreFacts::new(store.view(), Arc::new(ArcSwap::from(config)), clock, vitals);
+    Ok((store, facts))
+}
+
+/// The store of a stopped daemon and the site that is in it: as it was after the last commit, even
+/// where the daemon was killed.
+pub(super) fn open(config: &Arc<Config>) -> anyhow::Result<(Store, Site)> {
     let file = config.store.path.join(store::FILE);
     if !file.exists() {
         bail!("there is no store at {}", file.display());
     }
-    let store = Store::open(&config.store.path, &store::Options::default())
+    let mut store = Store::open(&config.store.path, &store::Options::default())?;
+    let site = Site::open(&mut store, Arc::clone(config), &Clock::machine())
         .with_context(|| format!("cannot read {}", file.display()))?;
-    let unsealed = store.tail().readings;
-    if unsealed > 0 {
-        tracing::warn!(
-            "the daemon did not stop by itself: {unsealed} readings are not in the rows yet; they will be when it starts"
-        );
-    }
-    let config = Arc::new(ArcSwap::from_pointee(config.clone()));
-    let vitals = Arc::new(Vitals::default());
-    let facts = StoreFacts::new(store.view(), config, Clock::machine(), vitals);
-    Ok((store, facts))
+    Ok((store, site))
 }
 
 /// Where the daemon's API is.

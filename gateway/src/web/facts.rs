@@ -7,9 +7,10 @@
 mod range;
 mod words;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::error::Error;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
@@ -17,38 +18,41 @@ use engine::{Calendar, Day as EngineDay, EventTime, SensorDay, SensorId, SensorS
 
 use self::range::{days_of, instants_of};
 use super::reading::{Facts, Place, Readiness, Unreadable};
-use super::rows::{
+use crate::clock::{Clock, Trust};
+use crate::config::{ClockMode, Config, SensorRule};
+use crate::rows::when::{Date, Edge, Moment, Span};
+use crate::rows::{
     Arrival, BrokerStatus, ClockStatus, Counters, Day, Diff, Explanation, Late, Letter, Point,
     Reading, Rest, Sensor, Status, StoreStatus, UpstreamStatus, Word,
 };
-use super::when::{Date, Edge, Moment, Span};
-use crate::clock::{Clock, Trust};
-use crate::config::{ClockMode, Config, SensorRule};
 use crate::store::{Letter as StoredLetter, Logged, SensorState, Totals, View};
 
 /// A sensor is silent when it has missed this many readings.
 const MISSED_INTERVALS: i64 = 3;
 
-/// What only the running daemon knows, counted by those who see it happen.
-#[derive(Debug, Default)]
+/// What only the running daemon knows, told by those who see it happen.
 pub struct Vitals {
     /// Commits since the start.
     pub commits: AtomicU64,
-    /// MQTT clients connected now.
-    pub connections: AtomicU64,
-    /// Why the daemon cannot do its work, if it cannot; `None` once the broker listens.
-    pub not_ready: RwLock<Option<String>>,
+    connections: Box<dyn Fn() -> u64 + Send + Sync>,
+    not_ready: RwLock<Option<String>>,
 }
 
 impl Vitals {
-    /// Before anything listens.
+    /// Those of a daemon before anything listens; `connections` counts the MQTT clients connected.
     #[must_use]
-    pub fn starting() -> Self {
-        let why = "the daemon is starting".to_owned();
+    pub fn starting(connections: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         Self {
-            not_ready: RwLock::new(Some(why)),
-            ..Self::default()
+            commits: AtomicU64::new(0),
+            connections: Box::new(connections),
+            not_ready: RwLock::new(Some("the daemon is starting".to_owned())),
         }
+    }
+
+    /// Those of a daemon that is stopped: its store is read, and nothing else is there.
+    #[must_use]
+    pub fn stopped() -> Self {
+        Self::starting(|| 0)
     }
 
     /// Says that the daemon can do its work from now on.
@@ -110,19 +114,16 @@ impl StoreFacts {
     }
 
     /// The days of one sensor as the store keeps them.
-    fn sensor_days(&self, sensor: &str, span: &Span) -> Result<Vec<(Date, SensorDay)>, Unreadable> {
+    fn sensor_days(
+        &self,
+        sensor: &str,
+        span: &Span,
+    ) -> Result<Vec<(EngineDay, SensorDay)>, Unreadable> {
         let Some(id) = self.number_of(sensor)? else {
             return Ok(Vec::new());
         };
         let (from, to) = days_of(calendar(&self.config.load()), span);
-        let days = self
-            .view
-            .days(id, from, to)
-            .map_err(unreadable("the days"))?;
-        Ok(days
-            .into_iter()
-            .filter_map(|(day, row)| Some((date(day)?, row)))
-            .collect())
+        self.view.days(id, from, to).map_err(unreadable("the days"))
     }
 
     /// Site time: the wall clock where it rules and is trusted, else what the readings say.
@@ -222,11 +223,11 @@ impl Facts for StoreFacts {
             },
             store: StoreStatus {
                 bytes: totals.file_bytes,
-                commits: self.vitals.commits.load(Ordering::Relaxed),
+                commits: self.vitals.commits.load(Relaxed),
             },
             upstream: UpstreamStatus::off(),
             broker: BrokerStatus {
-                connections: self.vitals.connections.load(Ordering::Relaxed),
+                connections: (self.vitals.connections)(),
             },
         })
     }
@@ -303,19 +304,20 @@ impl Facts for StoreFacts {
     }
 
     fn days(&self, sensor: &str, span: &Span) -> Result<Vec<Day>, Unreadable> {
-        let unit = unit_of(&self.config.load(), sensor);
+        let config = self.config.load();
+        let unit = unit_of(&config, sensor);
         let days = self.sensor_days(sensor, span)?.into_iter();
         Ok(days
-            .map(|(date, day)| day_row(sensor, unit.clone(), date, &day))
+            .map(|(day, held)| Day::of(sensor, unit, day, &held.row))
             .collect())
     }
 
     fn diffs(&self, sensor: &str, span: &Span) -> Result<Vec<Diff>, Unreadable> {
-        let unit = unit_of(&self.config.load(), sensor);
+        let config = self.config.load();
+        let unit = unit_of(&config, sensor);
         let days = self.sensor_days(sensor, span)?.into_iter();
-        Ok(days
-            .filter_map(|(date, day)| diff_row(sensor, unit.clone(), date, &day))
-            .collect())
+        let diff = |(day, held): (_, SensorDay)| Some(Diff::of(sensor, unit, day, &held.diff?));
+        Ok(days.filter_map(diff).collect())
     }
 
     fn rests(&self, balance: &str, span: &Span) -> Result<Vec<Rest>, Unreadable> {
@@ -338,33 +340,16 @@ impl Facts for StoreFacts {
             let (part, _) = row.coverage.first()?;
             unit_of_balance(&config, balance, names.get(part)?)
         });
-        let share_of = |(part, share): (SensorId, Option<f64>)| {
-            (
-                names
-                    .get(&part)
-                    .cloned()
-                    .unwrap_or_else(|| format!("#{}", part.0)),
-                share,
-            )
+        let name_of = |part: SensorId| {
+            names
+                .get(&part)
+                .cloned()
+                .unwrap_or_else(|| format!("#{}", part.0))
         };
-        let rests = rows.into_iter().filter_map(|(day, row)| {
-            Some(Rest {
-                balance: balance.to_owned(),
-                day: date(day)?,
-                value: row.value,
-                unit: unit.clone(),
-                meter: row.meter,
-                parts: row.parts,
-                coverage: row
-                    .coverage
-                    .into_iter()
-                    .map(share_of)
-                    .collect::<BTreeMap<_, _>>(),
-                closed: row.closed,
-                revision: row.revision,
-            })
-        });
-        Ok(rests.collect())
+        let rests = rows.iter();
+        Ok(rests
+            .map(|(day, row)| Rest::of(balance, unit, *day, row, name_of))
+            .collect())
     }
 
     fn late(&self, sensor: Option<&str>, span: &Span) -> Result<Vec<Late>, Unreadable> {
@@ -441,31 +426,32 @@ impl Facts for StoreFacts {
     fn explain(&self, sensor: &str, day: Date) -> Result<Explanation, Unreadable> {
         let config = self.config.load();
         let unit = unit_of(&config, sensor);
+        let only = |day: EngineDay| {
+            let edge = Some(Edge::On(Date::from(day)));
+            self.sensor_days(
+                sensor,
+                &Span {
+                    from: edge,
+                    to: edge,
+                },
+            )
+        };
+        let engine_day = EngineDay::from_number(day.number());
+        let held = only(engine_day)?.pop().map(|(_, held)| held);
+        let diff = held.as_ref().and_then(|held| held.diff);
+        let before = match diff {
+            Some(_) => only(engine_day.pred())?
+                .pop()
+                .map(|(_, held)| held.row.last),
+            None => None,
+        };
+        let stamp = stamp_of(config.sensor_for(sensor));
         let whole = Span {
             from: Some(Edge::On(day)),
             to: Some(Edge::On(day)),
         };
-        let row = self.sensor_days(sensor, &whole)?.pop();
-        let diff = row
-            .as_ref()
-            .and_then(|(_, held)| diff_row(sensor, unit.clone(), day, held));
-        let before = match (&diff, Date::from_number(day.number() - 1)) {
-            (Some(_), Some(eve)) => {
-                let eve = Span {
-                    from: Some(Edge::On(eve)),
-                    to: Some(Edge::On(eve)),
-                };
-                self.sensor_days(sensor, &eve)?
-                    .pop()
-                    .map(|(_, held)| held.row.last)
-            }
-            (None, _) | (_, None) => None,
-        };
-        let stamp = stamp_of(config.sensor_for(sensor));
-        let arrivals = match (
-            self.number_of(sensor)?,
-            instants_of(calendar(&config), stamp, &whole),
-        ) {
+        let instants = instants_of(calendar(&config), stamp, &whole);
+        let arrivals = match (self.number_of(sensor)?, instants) {
             (Some(id), (Some(from), Some(to))) => self
                 .view
                 .history(id, from, to)
@@ -475,9 +461,9 @@ impl Facts for StoreFacts {
         Ok(Explanation {
             sensor: sensor.to_owned(),
             day,
-            unit: unit.clone(),
-            row: row.map(|(_, held)| day_row(sensor, unit, day, &held)),
-            diff,
+            unit: unit.map(str::to_owned),
+            row: held.map(|held| Day::of(sensor, unit, engine_day, &held.row)),
+            diff: diff.map(|diff| Diff::of(sensor, unit, engine_day, &diff)),
             before,
             arrivals: arrivals_of(arrivals),
         })
@@ -502,38 +488,6 @@ fn arrivals_of(mut logged: Vec<Logged>) -> Vec<Arrival> {
     rows.collect()
 }
 
-fn day_row(sensor: &str, unit: Option<String>, date: Date, day: &SensorDay) -> Day {
-    let row = &day.row;
-    Day {
-        sensor: sensor.to_owned(),
-        day: date,
-        aggregate: words::aggregate(row.aggregate),
-        value: row.value,
-        unit,
-        count: row.count,
-        expected: row.expected,
-        coverage: row.coverage(),
-        min: row.min,
-        max: row.max,
-        first: row.first,
-        last: row.last,
-        closed: row.closed,
-        revision: row.revision,
-    }
-}
-
-fn diff_row(sensor: &str, unit: Option<String>, date: Date, day: &SensorDay) -> Option<Diff> {
-    day.diff.map(|row| Diff {
-        sensor: sensor.to_owned(),
-        day: date,
-        value: row.value,
-        unit,
-        kind: words::diff_kind(row.kind),
-        closed: row.closed,
-        revision: row.revision,
-    })
-}
-
 fn letter_row(letter: StoredLetter) -> Letter {
     Letter {
         seq: letter.seq,
@@ -544,12 +498,12 @@ fn letter_row(letter: StoredLetter) -> Letter {
     }
 }
 
-fn unit_of(config: &Config, sensor: &str) -> Option<String> {
-    config.sensor_for(sensor).and_then(|rule| rule.unit.clone())
+fn unit_of<'a>(config: &'a Config, sensor: &str) -> Option<&'a str> {
+    config.sensor_for(sensor)?.unit.as_deref()
 }
 
 /// The unit of a balance's meter, found by way of one of its parts.
-fn unit_of_balance(config: &Config, balance: &str, part: &str) -> Option<String> {
+fn unit_of_balance<'a>(config: &'a Config, balance: &str, part: &str) -> Option<&'a str> {
     let touching = config.balances_touching(part);
     let balance = touching
         .into_iter()
@@ -573,10 +527,6 @@ fn calendar(config: &Config) -> Calendar {
 
 fn moment(time: EventTime) -> Moment {
     Moment::from_ms(time.ms())
-}
-
-fn date(day: EngineDay) -> Option<Date> {
-    Date::from_number(day.number())
 }
 
 #[expect(

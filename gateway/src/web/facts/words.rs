@@ -1,9 +1,9 @@
 //! The words that the contract has for what the engine and the store tell apart.
 
-use engine::{Aggregate, DiffKind, Kind};
+use engine::Kind;
 
+use crate::rows::Word;
 use crate::store::Fate;
-use crate::web::rows::Word;
 
 pub(super) fn kind(kind: Kind) -> Word {
     Word::Borrowed(match kind {
@@ -11,27 +11,6 @@ pub(super) fn kind(kind: Kind) -> Word {
         Kind::Delta => "delta",
         Kind::Meter => "meter",
         Kind::Event => "event",
-    })
-}
-
-pub(super) fn aggregate(aggregate: Aggregate) -> Word {
-    Word::Borrowed(match aggregate {
-        Aggregate::Mean => "mean",
-        Aggregate::Sum => "sum",
-        Aggregate::Max => "max",
-        Aggregate::Min => "min",
-        Aggregate::Last => "last",
-        Aggregate::Count => "count",
-    })
-}
-
-pub(super) fn diff_kind(kind: DiffKind) -> Word {
-    Word::Borrowed(match kind {
-        DiffKind::Normal => "normal",
-        DiffKind::Rollover => "rollover",
-        DiffKind::Reset => "reset",
-        DiffKind::Glitch => "glitch",
-        DiffKind::Suspect => "suspect",
     })
 }
 
