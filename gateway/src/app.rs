@@ -8,8 +8,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{self, ControlError};
 use crate::ingest::{
-    Announced, COMMANDS, Command, INTAKE_SUBMISSIONS, IngestStats, Intake, Observer,
-    PayloadMapper, Site, Writer,
+    Announced, COMMANDS, Command, INTAKE_SUBMISSIONS, IngestStats, Intake, Observer, PayloadMapper,
+    Site, Writer,
 };
 use crate::rows;
 use crate::source::Verdict;
@@ -38,7 +38,9 @@ pub enum AppError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// An address cannot be had.
-    #[error("cannot listen on {address} for {what}: is another program there? See [{section}] listen")]
+    #[error(
+        "cannot listen on {address} for {what}: is another program there? See [{section}] listen"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -102,7 +104,11 @@ impl App {
             generation,
             ..Options::default()
         };
-        let (path, known, hands) = (config.store.path.clone(), Arc::clone(&config), clock.clone());
+        let (path, known, hands) = (
+            config.store.path.clone(),
+            Arc::clone(&config),
+            clock.clone(),
+        );
         let opening = tokio::task::spawn_blocking(move || {
             let mut store = Store::open(&path, &options)?;
             let site = Site::open(&mut store, known, &hands)?;
@@ -156,7 +162,9 @@ impl App {
         };
         let feed = Feed::default();
         let counting = broker.clone();
-        let vitals = Arc::new(Vitals::starting(move || counting.stats().connections.load(Relaxed)));
+        let vitals = Arc::new(Vitals::starting(move || {
+            counting.stats().connections.load(Relaxed)
+        }));
         let observer = Announcer {
             feed: feed.clone(),
             vitals: Arc::clone(&vitals),
@@ -255,7 +263,9 @@ impl Running {
         drop(self.commands);
         self.stop.send_replace(true);
         let ending = tokio::task::spawn_blocking(move || self.writer.join());
-        let ended = ending.await.map_err(|_| AppError::Writer("could not be waited for"))?;
+        let ended = ending
+            .await
+            .map_err(|_| AppError::Writer("could not be waited for"))?;
         let store = ended.map_err(|_| AppError::Writer("failed for a fault of our own"))??;
         let web = self.web.await;
         let control = match self.control {
@@ -298,18 +308,23 @@ impl Observer for Announcer {
             let (name, unit) = registry.name_and_unit(c.sensor);
             LiveEvent::Day(rows::Day::of(name, unit, c.day, &c.state.row))
         });
-        let diffs = changes.days.iter().filter(|c| c.diff_changed).filter_map(|c| {
-            let (name, unit) = registry.name_and_unit(c.sensor);
-            let diff = c.state.diff.as_ref()?;
-            Some(LiveEvent::Diff(rows::Diff::of(name, unit, c.day, diff)))
-        });
+        let diffs = changes
+            .days
+            .iter()
+            .filter(|c| c.diff_changed)
+            .filter_map(|c| {
+                let (name, unit) = registry.name_and_unit(c.sensor);
+                let diff = c.state.diff.as_ref()?;
+                Some(LiveEvent::Diff(rows::Diff::of(name, unit, c.day, diff)))
+            });
         let rests = changes.rests.iter().map(|(id, day, row)| {
             let name = &registry.balances()[id.0 as usize];
             let unit = registry.unit_of_balance(*id);
             let name_of = |part| registry.sensor(part).name.as_str().to_owned();
             LiveEvent::Rest(rows::Rest::of(name, unit, *day, row, name_of))
         });
-        self.feed.publish(readings.chain(days).chain(diffs).chain(rests));
+        self.feed
+            .publish(readings.chain(days).chain(diffs).chain(rests));
     }
 }
 

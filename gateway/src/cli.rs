@@ -30,7 +30,7 @@ use self::logs::LogArgs;
 
 /// Sensors in, daily results out, nothing lost: an MQTT gateway for the home
 #[derive(Debug, Parser)]
-#[command(name = "sluice", version, propagate_version = true)]
+#[command(name = "sluice", version, max_term_width = 100)]
 pub struct Cli {
     #[command(flatten)]
     shared: SharedArgs,
@@ -43,8 +43,15 @@ pub struct Cli {
 /// What every command takes.
 #[derive(Debug, Clone, Args)]
 pub struct SharedArgs {
-    /// Configuration; default: $SLUICE_CONFIG, else /etc/sluice/sluice.toml, else ./sluice.toml
-    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    /// The configuration
+    ///
+    /// Default: `$SLUICE_CONFIG`, else /etc/sluice/sluice.toml, else ./sluice.toml
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help_heading = "Global options"
+    )]
     pub config: Option<PathBuf>,
 }
 
@@ -119,7 +126,13 @@ pub fn main() -> ExitCode {
         Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
         Err(failure) => {
             // Without a stderr the code alone must do.
-            drop(writeln!(io::stderr(), "sluice: {failure}"));
+            drop(match failure.exit() {
+                // `file:line: key: …`, as editors know it.
+                Exit::Configuration => writeln!(io::stderr(), "{failure}"),
+                Exit::Failed | Exit::Usage | Exit::NoDaemon => {
+                    writeln!(io::stderr(), "sluice: {failure}")
+                }
+            });
             failure.exit().into()
         }
     }
@@ -148,6 +161,8 @@ fn obey(shared: &SharedArgs, command: Command) -> Outcome {
 
 /// Runs a command that waits for others, on this thread.
 fn now(command: impl Future<Output = Outcome>) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(command)
 }

@@ -138,11 +138,7 @@ impl Socket {
     }
 
     /// Serves until `shutdown`, and takes the socket away.
-    pub async fn serve(
-        self,
-        router: Router,
-        shutdown: impl Future<Output = ()> + Send + 'static,
-    ) {
+    pub async fn serve(self, router: Router, shutdown: impl Future<Output = ()> + Send + 'static) {
         let served = axum::serve(self.listener, router).with_graceful_shutdown(shutdown);
         if let Err(error) = served.await {
             tracing::error!(%error, "the operator's socket failed");

@@ -3,6 +3,8 @@
 //!
 //! | module | does |
 //! | --- | --- |
+//! | [`cli`] | the command line |
+//! | [`control`] | the operator's socket |
 //! | [`clock`] | reads clocks; nobody else does |
 //! | [`config`] | what TOML says, and what of it is valid |
 //! | [`source`] | payload → readings |
@@ -14,8 +16,10 @@
 //! | [`metrics`] | Prometheus |
 
 pub mod broker;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod ingest;
 pub mod metrics;
 pub mod rows;

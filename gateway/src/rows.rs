@@ -121,9 +121,10 @@ pub struct Sensor {
     pub first: Option<Moment>,
     /// Its newest reading.
     pub last: Option<Point>,
-    /// Readings held over readings expected for the day of its newest reading, `0..=1`.
+    /// Readings held over readings expected for the whole of today, `0..=1`; null without an
+    /// interval.
     pub coverage_today: Option<f64>,
-    /// Whether it has missed readings that were due; null without an interval.
+    /// Whether it has sent nothing for three intervals; null without an interval.
     pub silent: Option<bool>,
 }
 

@@ -7,6 +7,7 @@
 mod api;
 mod asked;
 mod cursor;
+pub mod facts;
 mod guard;
 pub mod live;
 mod page;

@@ -20,8 +20,8 @@ use tower::ServiceExt;
 use super::SharedArgs;
 use super::exit::{Exit, Failure, Outcome};
 use super::settings;
+use crate::store::Store;
 use crate::web::live::Feed;
-use crate::web::reading::Facts;
 use crate::web::rows::{Failed, Status};
 use crate::web::{Names, Web};
 
@@ -32,16 +32,22 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// Which daemon to ask.
 #[derive(Debug, Clone, Args)]
-pub struct AskArgs {
+pub(super) struct AskArgs {
     /// Address of the daemon's HTTP API; default: [web] listen of the configuration
     #[arg(long, value_name = "ADDR")]
-    pub api: Option<SocketAddr>,
+    pub(super) api: Option<SocketAddr>,
 }
 
 /// Whoever answers.
 pub(super) enum Gateway {
     Daemon { client: Client, at: SocketAddr },
-    Store(Router),
+    Store(Box<Stopped>),
+}
+
+/// The store of a stopped daemon, open for as long as the API over it is asked.
+pub(super) struct Stopped {
+    router: Router,
+    _open: Store,
 }
 
 impl Gateway {
@@ -53,14 +59,27 @@ impl Gateway {
         let config = settings::load(shared)?;
         match Self::daemon(settings::api_address(&config)).await {
             Err(no_daemon) if no_daemon.exit() == Exit::NoDaemon => {
-                let facts = settings::stopped(&config).map_err(|why| {
+                let (store, facts) = settings::stopped(&config).map_err(|why| {
                     let why = anyhow!("{no_daemon}, and its store cannot be read: {why:#}");
                     Failure::new(Exit::NoDaemon, why)
                 })?;
-                Ok(Self::store(facts))
+                let web = Web::new(Arc::new(facts), Feed::default(), Names::default());
+                Ok(Self::Store(Box::new(Stopped {
+                    router: web.router(),
+                    _open: store,
+                })))
             }
             found => found,
         }
+    }
+
+    /// Finds the daemon; its store will not do.
+    pub(super) async fn find_daemon(shared: &SharedArgs, args: &AskArgs) -> Outcome<Self> {
+        let at = match args.api {
+            Some(at) => at,
+            None => settings::api_address(&settings::load(shared)?),
+        };
+        Self::daemon(at).await
     }
 
     async fn daemon(at: SocketAddr) -> Outcome<Self> {
@@ -70,7 +89,10 @@ impl Gateway {
             .no_proxy()
             .build()
             .context("cannot set up HTTP")?;
-        let daemon = Self::Daemon { client, at: reachable(at) };
+        let daemon = Self::Daemon {
+            client,
+            at: reachable(at),
+        };
         match daemon.get::<Status>("/api/v1/status", &[]).await {
             Ok(_) => Ok(daemon),
             Err(why) => {
@@ -78,10 +100,6 @@ impl Gateway {
                 Err(Failure::new(Exit::NoDaemon, why))
             }
         }
-    }
-
-    pub(super) fn store(facts: Arc<dyn Facts>) -> Self {
-        Self::Store(Web::new(facts, Feed::default(), Names::default()).router())
     }
 
     /// Asks for `path` and reads the answer.
@@ -120,12 +138,17 @@ impl Gateway {
                 let response = client.get(url(*at, path, query)?).send().await?;
                 (response.status(), Answer::Remote(response))
             }
-            Self::Store(router) => {
+            Self::Store(stopped) => {
                 let url = url((Ipv4Addr::LOCALHOST, 80).into(), path, query)?;
                 let target = path_and_query(&url);
-                let request = Request::get(target).header(HOST, "localhost").body(Body::empty())?;
-                let response = router.clone().oneshot(request).await?;
-                (response.status(), Answer::Local(response.into_body().into_data_stream()))
+                let request = Request::get(target)
+                    .header(HOST, "localhost")
+                    .body(Body::empty())?;
+                let response = stopped.router.clone().oneshot(request).await?;
+                (
+                    response.status(),
+                    Answer::Local(response.into_body().into_data_stream()),
+                )
             }
         };
         if status == StatusCode::OK {
@@ -151,13 +174,17 @@ impl Answer {
     async fn piece(&mut self) -> anyhow::Result<Option<Bytes>> {
         match self {
             Self::Remote(response) => response.chunk().await.context("the answer broke off"),
-            Self::Local(body) => body.next().await.transpose().context("the answer broke off"),
+            Self::Local(body) => body
+                .next()
+                .await
+                .transpose()
+                .context("the answer broke off"),
         }
     }
 }
 
 /// The address to call for one that listens: everywhere means here too.
-fn reachable(at: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(at: SocketAddr) -> SocketAddr {
     let ip = match at.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -175,6 +202,9 @@ fn url(at: SocketAddr, path: &str, query: &[(&str, String)]) -> anyhow::Result<U
 }
 
 fn path_and_query(url: &Url) -> String {
-    let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let query = url
+        .query()
+        .map(|query| format!("?{query}"))
+        .unwrap_or_default();
     format!("{}{query}", url.path())
 }

@@ -8,7 +8,14 @@ use super::settings;
 
 pub(super) fn run(shared: &SharedArgs) -> Outcome {
     let path = settings::path(shared)?;
-    settings::load(shared)?;
-    writeln!(io::stdout(), "{}: the configuration is good", path.display())?;
+    let config = settings::load(shared)?;
+    for warning in &config.warnings {
+        writeln!(io::stderr(), "{warning}")?;
+    }
+    writeln!(
+        io::stdout(),
+        "{}: the configuration is good",
+        path.display()
+    )?;
     Ok(())
 }

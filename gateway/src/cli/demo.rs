@@ -11,39 +11,39 @@ use super::exit::Outcome;
 
 /// What to show, and how fast.
 #[derive(Debug, Clone, Args)]
-pub struct DemoArgs {
+pub(super) struct DemoArgs {
     /// Simulated days
     #[arg(long, value_name = "N", default_value_t = 56, value_parser = clap::value_parser!(u32).range(1..=3660))]
-    pub days: u32,
+    pub(super) days: u32,
 
     /// Simulated seconds a second, or max; 900 is a quarter of an hour a second
     #[arg(long, value_name = "X", default_value = "80000")]
-    pub speed: Speed,
+    pub(super) speed: Speed,
 
     /// Seed of the simulated home; the same seed gives the same readings
     #[arg(long, value_name = "S", default_value_t = 1)]
-    pub seed: u64,
+    pub(super) seed: u64,
 
     /// A leak such as main:5L/h@2020-02-19T03:00+10d, or none; default: 5 L/h on the main from day 50
     #[arg(long, value_name = "SPEC|none")]
-    pub leak: Option<String>,
+    pub(super) leak: Option<String>,
 
     /// Keep the store in this directory; default: one that is removed at the end
     #[arg(long, value_name = "DIR")]
-    pub data: Option<PathBuf>,
+    pub(super) data: Option<PathBuf>,
 
     /// Address of the HTTP API; default: a free port of loopback
     #[arg(long, value_name = "ADDR")]
-    pub listen: Option<SocketAddr>,
+    pub(super) listen: Option<SocketAddr>,
 
     /// Stop after the last day instead of serving on
     #[arg(long)]
-    pub exit: bool,
+    pub(super) exit: bool,
 }
 
 /// How fast simulated time passes.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Speed {
+pub(super) enum Speed {
     /// This many simulated seconds a second.
     Times(f64),
     /// As fast as the machine can.
@@ -53,7 +53,7 @@ pub enum Speed {
 /// Text that is no speed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a speed is a number above 0, such as 900, or max")]
-pub struct BadSpeed;
+pub(super) struct BadSpeed;
 
 impl FromStr for Speed {
     type Err = BadSpeed;

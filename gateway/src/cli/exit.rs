@@ -41,7 +41,10 @@ pub type Outcome<T = ()> = Result<T, Failure>;
 impl Failure {
     /// A failure that scripts can tell from others.
     pub fn new(exit: Exit, why: impl Into<anyhow::Error>) -> Self {
-        Self { exit, why: why.into() }
+        Self {
+            exit,
+            why: why.into(),
+        }
     }
 
     /// The number for scripts.
@@ -53,8 +56,13 @@ impl Failure {
     /// Whether the reader of the output has left, as `head` does: nobody is left to tell.
     #[must_use]
     pub fn is_broken_pipe(&self) -> bool {
-        let causes = self.why.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
-        causes.into_iter().any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+        let causes = self
+            .why
+            .chain()
+            .filter_map(|cause| cause.downcast_ref::<io::Error>());
+        causes
+            .into_iter()
+            .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
     }
 }
 

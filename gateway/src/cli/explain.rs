@@ -14,7 +14,7 @@ use crate::web::when::Date;
 
 /// Which number.
 #[derive(Debug, Clone, Args)]
-pub struct ExplainArgs {
+pub(super) struct ExplainArgs {
     /// The sensor's name
     sensor: String,
     /// The day, YYYY-MM-DD in the site's zone
@@ -57,11 +57,11 @@ fn sentences(why: &Explanation) -> String {
         None => say(format!("{name} has no reading that counts on {}.", why.day)),
         Some(row) => {
             let expected = match row.expected {
-                Some(expected) => format!(" of {expected} ({})", percent(row.coverage)),
-                None => String::new(),
+                Some(expected) => format!(" of {expected} readings ({})", percent(row.coverage)),
+                None => " readings".to_owned(),
             };
             say(format!(
-                "{name} on {}: {} {} from {}{expected} readings, {}.",
+                "{name} on {}: {} {} from {}{expected}, {}.",
                 why.day,
                 row.aggregate,
                 quantity(row.value, unit),
@@ -72,7 +72,10 @@ fn sentences(why: &Explanation) -> String {
     }
     if let Some(diff) = &why.diff {
         let since = why.before.map(|value| {
-            format!(" since {}, the last value of the day before", quantity(value, unit))
+            format!(
+                " since {}, the last value of the day before",
+                quantity(value, unit)
+            )
         });
         say(format!(
             "It rose {}{} ({}), {}.",
@@ -82,14 +85,23 @@ fn sentences(why: &Explanation) -> String {
             state(diff.closed, diff.revision),
         ));
     }
-    let count = |fate: &str| why.arrivals.iter().filter(|arrival| arrival.fate == fate).count();
+    let count = |fate: &str| {
+        why.arrivals
+            .iter()
+            .filter(|arrival| arrival.fate == fate)
+            .count()
+    };
     let corrections = count("corrected") + count("corrected late");
     if corrections > 0 {
-        say(format!("Corrections: {corrections}; the latest value of a time counts."));
+        say(format!(
+            "Corrections: {corrections}; the latest value of a time counts."
+        ));
     }
     let late = count("late");
     if late > 0 {
-        say(format!("Set aside because they came too late: {late}; they do not count."));
+        say(format!(
+            "Set aside because they came too late: {late}; they do not count."
+        ));
     }
     out
 }

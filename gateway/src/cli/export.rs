@@ -19,7 +19,7 @@ const PAGE: usize = 10_000;
 
 /// What to write, and how.
 #[derive(Debug, Clone, Args)]
-pub struct ExportArgs {
+pub(super) struct ExportArgs {
     /// How to write readings
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
     format: Format,
@@ -75,10 +75,19 @@ pub(super) async fn run(shared: &SharedArgs, args: ExportArgs) -> Outcome {
 }
 
 fn write(out: &mut impl Write, format: Format, reading: &Reading) -> io::Result<()> {
-    let Reading { sensor, time, value, seq } = reading;
+    let Reading {
+        sensor,
+        time,
+        value,
+        seq,
+    } = reading;
     match format {
         Format::Jsonl => {
-            let message = Message { name: sensor, timestamp: *time, value: *value };
+            let message = Message {
+                name: sensor,
+                timestamp: *time,
+                value: *value,
+            };
             serde_json::to_writer(&mut *out, &message)?;
             writeln!(out)
         }
@@ -102,7 +111,12 @@ mod tests {
     fn written(format: Format, name: &str) -> String {
         let mut out = Vec::new();
         let time = Moment::from_ms(1_577_841_300_000);
-        let reading = Reading { sensor: name.to_owned(), time, value: 28.41, seq: 7 };
+        let reading = Reading {
+            sensor: name.to_owned(),
+            time,
+            value: 28.41,
+            seq: 7,
+        };
         write(&mut out, format, &reading).expect("memory takes all");
         String::from_utf8(out).expect("UTF-8")
     }
@@ -115,7 +129,13 @@ mod tests {
 
     #[test]
     fn a_name_cannot_add_a_field() {
-        assert_eq!(written(Format::Csv, "TH1"), "TH1,2020-01-01T01:15:00Z,28.41,7\n");
-        assert_eq!(written(Format::Csv, "a,\"b"), "\"a,\"\"b\",2020-01-01T01:15:00Z,28.41,7\n");
+        assert_eq!(
+            written(Format::Csv, "TH1"),
+            "TH1,2020-01-01T01:15:00Z,28.41,7\n"
+        );
+        assert_eq!(
+            written(Format::Csv, "a,\"b"),
+            "\"a,\"\"b\",2020-01-01T01:15:00Z,28.41,7\n"
+        );
     }
 }

@@ -13,24 +13,26 @@ use super::exit::Outcome;
 
 /// For which shell.
 #[derive(Debug, Clone, Args)]
-pub struct CompletionsArgs {
+pub(super) struct CompletionsArgs {
     /// The shell
-    pub shell: Shell,
+    pub(super) shell: Shell,
 }
 
 /// Where to.
 #[derive(Debug, Clone, Args)]
-pub struct ManArgs {
+pub(super) struct ManArgs {
     /// Write a page for every command into this directory; default: sluice(1) to standard output
     #[arg(long, value_name = "DIR")]
-    pub dir: Option<PathBuf>,
+    pub(super) dir: Option<PathBuf>,
 }
 
 pub(super) fn completions(args: CompletionsArgs) -> Outcome {
     // Generated in memory first: the generator panics where it cannot write.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "sluice", &mut script);
-    io::stdout().write_all(&script).context("cannot write the completions")?;
+    io::stdout()
+        .write_all(&script)
+        .context("cannot write the completions")?;
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use crate::web::when::Edge;
 
 /// Whom to ask and how to answer.
 #[derive(Debug, Clone, Args)]
-pub struct PlainArgs {
+pub(super) struct PlainArgs {
     #[command(flatten)]
     ask: AskArgs,
     /// Print the JSON of the HTTP API
@@ -24,7 +24,7 @@ pub struct PlainArgs {
 
 /// A range of days.
 #[derive(Debug, Clone, Args)]
-pub struct RangeArgs {
+pub(super) struct RangeArgs {
     /// First day or time: YYYY-MM-DD or RFC 3339
     #[arg(long, value_name = "D")]
     from: Option<Edge>,
@@ -35,7 +35,7 @@ pub struct RangeArgs {
 
 /// Days of sensors.
 #[derive(Debug, Clone, Args)]
-pub struct SensorDaysArgs {
+pub(super) struct SensorDaysArgs {
     /// One sensor only
     #[arg(long, value_name = "NAME")]
     sensor: Option<String>,
@@ -47,7 +47,7 @@ pub struct SensorDaysArgs {
 
 /// Days of balances.
 #[derive(Debug, Clone, Args)]
-pub struct BalanceDaysArgs {
+pub(super) struct BalanceDaysArgs {
     /// One balance only
     #[arg(long, value_name = "NAME")]
     balance: Option<String>,
@@ -59,7 +59,7 @@ pub struct BalanceDaysArgs {
 
 /// Dead letters by arrival.
 #[derive(Debug, Clone, Args)]
-pub struct LettersArgs {
+pub(super) struct LettersArgs {
     #[command(flatten)]
     range: RangeArgs,
     #[command(flatten)]
@@ -69,7 +69,7 @@ pub struct LettersArgs {
 /// Readings set aside.
 #[derive(Debug, Clone, Args)]
 #[command(args_conflicts_with_subcommands = true)]
-pub struct LateArgs {
+pub(super) struct LateArgs {
     #[command(subcommand)]
     command: Option<LateCommand>,
     #[command(flatten)]
@@ -92,7 +92,10 @@ type Query = Vec<(&'static str, String)>;
 impl RangeArgs {
     pub(super) fn query(&self) -> Query {
         let edges = [("from", self.from), ("to", self.to)];
-        edges.into_iter().filter_map(|(name, edge)| Some((name, edge?.to_string()))).collect()
+        edges
+            .into_iter()
+            .filter_map(|(name, edge)| Some((name, edge?.to_string())))
+            .collect()
     }
 }
 
@@ -104,44 +107,70 @@ impl SensorDaysArgs {
 }
 
 pub(super) async fn status(shared: &SharedArgs, args: PlainArgs) -> Outcome {
-    show(shared, &args, "/api/v1/status", Vec::new(), |_, status: Status| table::status(&status))
-        .await
+    show(
+        shared,
+        &args,
+        "/api/v1/status",
+        Vec::new(),
+        |_, status: Status| table::status(&status),
+    )
+    .await
 }
 
 pub(super) async fn sensors(shared: &SharedArgs, args: PlainArgs) -> Outcome {
-    show(shared, &args, "/api/v1/sensors", Vec::new(), |look, list: Sensors| {
-        table::sensors(look, &list.sensors)
-    })
+    show(
+        shared,
+        &args,
+        "/api/v1/sensors",
+        Vec::new(),
+        |look, list: Sensors| table::sensors(look, &list.sensors),
+    )
     .await
 }
 
 pub(super) async fn days(shared: &SharedArgs, args: SensorDaysArgs) -> Outcome {
-    show(shared, &args.plain, "/api/v1/days", args.query(), |look, list: Days| {
-        table::days(look, &list.days)
-    })
+    show(
+        shared,
+        &args.plain,
+        "/api/v1/days",
+        args.query(),
+        |look, list: Days| table::days(look, &list.days),
+    )
     .await
 }
 
 pub(super) async fn diffs(shared: &SharedArgs, args: SensorDaysArgs) -> Outcome {
-    show(shared, &args.plain, "/api/v1/diffs", args.query(), |look, list: Diffs| {
-        table::diffs(look, &list.diffs)
-    })
+    show(
+        shared,
+        &args.plain,
+        "/api/v1/diffs",
+        args.query(),
+        |look, list: Diffs| table::diffs(look, &list.diffs),
+    )
     .await
 }
 
 pub(super) async fn rests(shared: &SharedArgs, args: BalanceDaysArgs) -> Outcome {
     let balance = args.balance.map(|name| ("balance", name));
     let query = balance.into_iter().chain(args.range.query()).collect();
-    show(shared, &args.plain, "/api/v1/rests", query, |look, list: Rests| {
-        table::rests(look, &list.rests)
-    })
+    show(
+        shared,
+        &args.plain,
+        "/api/v1/rests",
+        query,
+        |look, list: Rests| table::rests(look, &list.rests),
+    )
     .await
 }
 
 pub(super) async fn letters(shared: &SharedArgs, args: LettersArgs) -> Outcome {
-    show(shared, &args.plain, "/api/v1/letters", args.range.query(), |look, list: Letters| {
-        table::letters(look, &list.letters)
-    })
+    show(
+        shared,
+        &args.plain,
+        "/api/v1/letters",
+        args.range.query(),
+        |look, list: Letters| table::letters(look, &list.letters),
+    )
     .await
 }
 
@@ -149,14 +178,21 @@ pub(super) async fn late(shared: &SharedArgs, args: LateArgs) -> Outcome {
     match args.command {
         None => {
             let query = args.list.query();
-            show(shared, &args.list.plain, "/api/v1/late", query, |look, list: Lates| {
-                table::late(look, &list.late)
-            })
+            show(
+                shared,
+                &args.list.plain,
+                "/api/v1/late",
+                query,
+                |look, list: Lates| table::late(look, &list.late),
+            )
             .await
         }
         Some(LateCommand::Accept { seqs }) => {
             let count = seqs.len();
-            Err(anyhow::anyhow!("cannot accept {count} late readings: it is not wired up yet").into())
+            Err(
+                anyhow::anyhow!("cannot accept {count} late readings: it is not wired up yet")
+                    .into(),
+            )
         }
     }
 }

@@ -3,10 +3,14 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 
-use comfy_table::presets::{NOTHING, UTF8_HORIZONTAL_ONLY};
-use comfy_table::{Cell, CellAlignment, ContentArrangement};
+use comfy_table::presets::NOTHING;
+use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, TableStyle};
 
 use crate::web::rows::{Arrival, Day, Diff, Late, Letter, Rest, Sensor, Status};
+
+/// A rule below the head, and nothing between the rows.
+const RULED: TableStyle =
+    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// Where a table is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,12 +45,12 @@ fn table(look: Look, columns: &[Column], rows: impl Iterator<Item = Vec<String>>
     let mut table = comfy_table::Table::new();
     match look {
         Look::Terminal(columns) => table
-            .load_style(UTF8_HORIZONTAL_ONLY.without_row_separator())
+            .load_style(RULED)
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_width(columns),
-        Look::Plain => {
-            table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled)
-        }
+        Look::Plain => table
+            .load_style(NOTHING)
+            .set_content_arrangement(ContentArrangement::Disabled),
     };
     let side = |column: &Column| match column {
         Text(_) => CellAlignment::Left,
@@ -58,6 +62,11 @@ fn table(look: Look, columns: &[Column], rows: impl Iterator<Item = Vec<String>>
     for row in rows {
         let cells = row.into_iter().zip(columns);
         table.add_row(cells.map(|(cell, column)| Cell::new(cell).set_alignment(side(column))));
+    }
+    if look == Look::Plain {
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
     }
     let mut text = table.trim_fmt();
     text.push('\n');
@@ -84,7 +93,11 @@ pub(super) fn percent(share: Option<f64>) -> String {
 
 /// Whether a row may still change.
 pub(super) fn state(closed: bool, revision: u32) -> String {
-    if closed { format!("closed r{revision}") } else { "provisional".to_owned() }
+    if closed {
+        format!("closed r{revision}")
+    } else {
+        "provisional".to_owned()
+    }
 }
 
 fn dash() -> String {
@@ -99,17 +112,31 @@ fn text(value: Option<&str>) -> String {
 pub(super) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for letter in text.chars() {
-        if letter.is_control() { shown.extend(letter.escape_default()) } else { shown.push(letter) }
+        if letter.is_control() {
+            shown.extend(letter.escape_default());
+        } else {
+            shown.push(letter);
+        }
     }
     shown
 }
 
 /// Seconds in the two largest units that are not zero.
 fn span(seconds: u64) -> String {
-    let units = [("d", seconds / 86_400), ("h", seconds / 3600 % 24), ("min", seconds / 60 % 60)];
+    let units = [
+        ("d", seconds / 86_400),
+        ("h", seconds / 3600 % 24),
+        ("min", seconds / 60 % 60),
+    ];
     let large = units.iter().skip_while(|(_, count)| *count == 0).take(2);
-    let shown: Vec<_> = large.map(|(unit, count)| format!("{count} {unit}")).collect();
-    if shown.is_empty() { format!("{seconds} s") } else { shown.join(" ") }
+    let shown: Vec<_> = large
+        .map(|(unit, count)| format!("{count} {unit}"))
+        .collect();
+    if shown.is_empty() {
+        format!("{seconds} s")
+    } else {
+        shown.join(" ")
+    }
 }
 
 /// Bytes in the unit that leaves at most four digits before the point.
@@ -126,10 +153,20 @@ fn size(bytes: u64) -> String {
 /// How the gateway is doing, a line each.
 pub(crate) fn status(status: &Status) -> String {
     let counters = status.counters;
-    let trust = if status.clock.synchronised { "trusted" } else { "not trusted yet" };
+    let trust = if status.clock.synchronised {
+        "trusted"
+    } else {
+        "not trusted yet"
+    };
     let upstream = match &status.upstream.last_error {
-        Some(error) => format!("{}, {} pending; {error}", status.upstream.state, status.upstream.pending),
-        None => format!("{}, {} pending", status.upstream.state, status.upstream.pending),
+        Some(error) => format!(
+            "{}, {} pending; {error}",
+            status.upstream.state, status.upstream.pending
+        ),
+        None => format!(
+            "{}, {} pending",
+            status.upstream.state, status.upstream.pending
+        ),
     };
     let size = size(status.store.bytes);
     let lines = [
@@ -138,7 +175,10 @@ pub(crate) fn status(status: &Status) -> String {
         ("up", span(status.uptime)),
         ("clock", format!("{}, {trust}", status.clock.mode)),
         ("store", format!("{size}, {} commits", status.store.commits)),
-        ("broker", format!("{} connections", status.broker.connections)),
+        (
+            "broker",
+            format!("{} connections", status.broker.connections),
+        ),
         ("upstream", upstream),
         ("received", counters.received.to_string()),
         ("  accepted", counters.accepted.to_string()),
@@ -160,8 +200,13 @@ pub(crate) fn sensors(look: Look, rows: &[Sensor]) -> String {
         return "No sensor has sent a reading yet.\n".to_owned();
     }
     let columns = [
-        Text("sensor"), Text("kind"), Number("last value"), Text("unit"), Text("last time"),
-        Number("coverage"), Text("state"),
+        Text("sensor"),
+        Text("kind"),
+        Number("last value"),
+        Text("unit"),
+        Text("last time"),
+        Number("coverage"),
+        Text("state"),
     ];
     let cells = rows.iter().map(|row| {
         let silent = match row.silent {
@@ -188,8 +233,16 @@ pub(crate) fn days(look: Look, rows: &[Day]) -> String {
         return "No days: nothing was measured in that range.\n".to_owned();
     }
     let columns = [
-        Text("sensor"), Text("day"), Text("aggregate"), Number("value"), Text("unit"),
-        Number("readings"), Number("coverage"), Number("min"), Number("max"), Text("state"),
+        Text("sensor"),
+        Text("day"),
+        Text("aggregate"),
+        Number("value"),
+        Text("unit"),
+        Number("readings"),
+        Number("coverage"),
+        Number("min"),
+        Number("max"),
+        Text("state"),
     ];
     let cells = rows.iter().map(|row| {
         vec![
@@ -211,10 +264,16 @@ pub(crate) fn days(look: Look, rows: &[Day]) -> String {
 /// `AggDayDiff`.
 pub(crate) fn diffs(look: Look, rows: &[Diff]) -> String {
     if rows.is_empty() {
-        return "No differences: they need a meter with readings on two days in a row.\n".to_owned();
+        return "No differences: they need a meter with readings on two days in a row.\n"
+            .to_owned();
     }
     let columns = [
-        Text("meter"), Text("day"), Number("rise"), Text("unit"), Text("kind"), Text("state"),
+        Text("meter"),
+        Text("day"),
+        Number("rise"),
+        Text("unit"),
+        Text("kind"),
+        Text("state"),
     ];
     let cells = rows.iter().map(|row| {
         vec![
@@ -235,8 +294,14 @@ pub(crate) fn rests(look: Look, rows: &[Rest]) -> String {
         return "No rests: they need a balance whose meter has a difference.\n".to_owned();
     }
     let columns = [
-        Text("balance"), Text("day"), Number("rest"), Text("unit"), Number("meter"),
-        Number("parts"), Text("coverage"), Text("state"),
+        Text("balance"),
+        Text("day"),
+        Number("rest"),
+        Text("unit"),
+        Number("meter"),
+        Number("parts"),
+        Text("coverage"),
+        Text("state"),
     ];
     let cells = rows.iter().map(|row| {
         let parts = row.coverage.iter();
@@ -260,8 +325,14 @@ pub(crate) fn late(look: Look, rows: &[Late]) -> String {
     if rows.is_empty() {
         return "No late readings: none came after the allowed lateness.\n".to_owned();
     }
-    let columns =
-        [Number("seq"), Text("sensor"), Text("time"), Number("value"), Text("arrived"), Text("state")];
+    let columns = [
+        Number("seq"),
+        Text("sensor"),
+        Text("time"),
+        Number("value"),
+        Text("arrived"),
+        Text("state"),
+    ];
     let cells = rows.iter().map(|row| {
         vec![
             row.seq.to_string(),
@@ -269,7 +340,12 @@ pub(crate) fn late(look: Look, rows: &[Late]) -> String {
             row.time.to_string(),
             number(row.value),
             row.arrived.to_string(),
-            if row.accepted { "accepted" } else { "set aside" }.to_owned(),
+            if row.accepted {
+                "accepted"
+            } else {
+                "set aside"
+            }
+            .to_owned(),
         ]
     });
     table(look, &columns, cells)
@@ -280,8 +356,13 @@ pub(crate) fn letters(look: Look, rows: &[Letter]) -> String {
     if rows.is_empty() {
         return "No dead letters: everything that arrived could be read.\n".to_owned();
     }
-    let columns =
-        [Number("seq"), Text("arrived"), Text("topic"), Text("reason"), Text("payload")];
+    let columns = [
+        Number("seq"),
+        Text("arrived"),
+        Text("topic"),
+        Text("reason"),
+        Text("payload"),
+    ];
     let cells = rows.iter().map(|row| {
         vec![
             row.seq.to_string(),
@@ -296,7 +377,13 @@ pub(crate) fn letters(look: Look, rows: &[Letter]) -> String {
 
 /// What arrived for a day.
 pub(super) fn arrivals(look: Look, rows: &[Arrival]) -> String {
-    let columns = [Text("time"), Number("value"), Number("seq"), Text("fate"), Text("counts")];
+    let columns = [
+        Text("time"),
+        Number("value"),
+        Number("seq"),
+        Text("fate"),
+        Text("counts"),
+    ];
     let cells = rows.iter().map(|row| {
         vec![
             row.time.to_string(),
@@ -330,21 +417,22 @@ mod tests {
     #[test]
     fn a_terminal_gets_rules_and_numbers_line_up_on_the_right() {
         let shown = diffs(Look::Terminal(80), &[diff(110.25, true), diff(9.5, false)]);
-        let expected = "\
-──────────────────────────────────────────────────────────
- meter   day             rise   unit   kind     state
-══════════════════════════════════════════════════════════
- Wtot    2020-01-01   110.250   L      normal   closed r1
- Wtot    2020-01-01     9.500   L      normal   provisional
-──────────────────────────────────────────────────────────
-";
+        let expected = concat!(
+            " meter   day             rise   unit   kind     state\n",
+            "────────────────────────────────────────────────────────────\n",
+            " Wtot    2020-01-01   110.250   L      normal   closed r1\n",
+            " Wtot    2020-01-01     9.500   L      normal   provisional\n",
+        );
         assert_eq!(shown, expected, "\n{shown}");
     }
 
     #[test]
     fn a_narrow_terminal_is_not_overrun() {
         let shown = diffs(Look::Terminal(40), &[diff(110.25, true)]);
-        assert!(shown.lines().all(|line| line.chars().count() <= 40), "\n{shown}");
+        assert!(
+            shown.lines().all(|line| line.chars().count() <= 40),
+            "\n{shown}"
+        );
     }
 
     #[test]
@@ -354,7 +442,10 @@ mod tests {
 
     #[test]
     fn spans_and_sizes_are_shown_in_units_that_fit() {
-        assert_eq!([0, 59, 3661, 90_000].map(span), ["0 s", "59 s", "1 h 1 min", "1 d 1 h"]);
+        assert_eq!(
+            [0, 59, 3661, 90_000].map(span),
+            ["0 s", "59 s", "1 h 1 min", "1 d 1 h"]
+        );
         assert_eq!([512, 1_572_864].map(size), ["512 B", "1536.0 KiB"]);
     }
 }

@@ -25,6 +25,8 @@ const READINGS: usize = 1000;
 const READINGS_ALLOWED: RangeInclusive<usize> = 1..=10_000;
 /// How many dead letters are read at a time; each is up to about 1 KB.
 const LETTERS_AT_ONCE: usize = 100;
+/// How many late readings are written at a time.
+const LATE_AT_ONCE: usize = 100;
 
 type Answer = Result<Response, Refusal>;
 /// Reads the rows of one sensor or balance.
@@ -122,7 +124,25 @@ async fn diffs(State(web): State<Web>, uri: Uri) -> Answer {
 }
 
 async fn late(State(web): State<Web>, uri: Uri) -> Answer {
-    by_sensor(web, uri, "late", Facts::late).await
+    let asked = Asked::of(&uri, &["sensor", "from", "to"])?;
+    let span = asked.span()?;
+    let sensor = asked.text("sensor").map(str::to_owned);
+    sensors_asked(&web, &asked).await?;
+    // They are read at once, since the store keeps them by arrival, but written piece by piece.
+    let mut late = None;
+    let walk = move |facts: &dyn Facts, rows: &mut Rows| {
+        let rest = match &mut late {
+            Some(rest) => rest,
+            none => none.insert(facts.late(sensor.as_deref(), &span)?.into_iter()),
+        };
+        rows.extend(rest.by_ref().take(LATE_AT_ONCE))?;
+        Ok(if rest.len() == 0 {
+            Step::Done
+        } else {
+            Step::More
+        })
+    };
+    list(Arc::clone(&web.facts), "late", walk).await
 }
 
 async fn rests(State(web): State<Web>, uri: Uri) -> Answer {

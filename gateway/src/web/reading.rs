@@ -47,7 +47,7 @@ pub struct Place {
 /// Committed state, read-only.
 ///
 /// Each call is one short read that blocks: callers on the runtime move it to a blocking thread.
-/// Sensors and balances are known by name; asking about an unknown one gives nothing.
+/// Sensors and balances go by their names; asking about an unknown one gives nothing.
 pub trait Facts: Send + Sync + 'static {
     /// Whether the gateway can do its work.
     fn readiness(&self) -> Readiness;
@@ -83,8 +83,9 @@ pub trait Facts: Send + Sync + 'static {
     /// One balance's rests within `span`, in order, provisional ones too.
     fn rests(&self, balance: &str, span: &Span) -> Result<Vec<Rest>, Unreadable>;
 
-    /// One sensor's readings that were set aside, of event times within `span`, by time.
-    fn late(&self, sensor: &str, span: &Span) -> Result<Vec<Late>, Unreadable>;
+    /// Readings of one sensor, or of all, that were set aside, of event times within `span`; by
+    /// name, then time. The store bounds how many there can be.
+    fn late(&self, sensor: Option<&str>, span: &Span) -> Result<Vec<Late>, Unreadable>;
 
     /// At most `limit` dead letters that arrived within `span` and after number `after`, by
     /// arrival.
