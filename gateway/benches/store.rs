@@ -101,7 +101,7 @@ fn filled(disk: Counted, readings: u64, a_group: u64) -> Store {
     let mut store = Store::open_backend(disk, &Options::default()).expect("an empty disk");
     while store.next_seq() < readings {
         let group = group(store.next_seq(), a_group);
-        store.commit(&group, &[]).expect("memory does not fail");
+        let _proof = store.commit(&group, &[]).expect("memory does not fail");
     }
     store
 }
@@ -119,7 +119,7 @@ fn bytes_a_reading(_: &mut Criterion) {
         let commits = (20_000 / a_group).min(2_000);
         for _ in 0..commits {
             let group = group(store.next_seq(), a_group);
-            store.commit(&group, &[]).expect("memory does not fail");
+            let _proof = store.commit(&group, &[]).expect("memory does not fail");
         }
         let (written, syncs) = disk.take();
         let readings = (commits * a_group) as f64;

@@ -49,12 +49,17 @@ pub struct Disk(Arc<Mutex<DiskState>>);
 struct DiskState {
     image: Vec<u8>,
     ops: Vec<Op>,
+    /// What every operation but reading fails with.
+    broken: Option<io::ErrorKind>,
 }
 
 impl Disk {
     pub fn holding(image: Vec<u8>) -> Self {
-        let ops = Vec::new();
-        Self(Arc::new(Mutex::new(DiskState { image, ops })))
+        let state = DiskState {
+            image,
+            ..DiskState::default()
+        };
+        Self(Arc::new(Mutex::new(state)))
     }
 
     pub fn image(&self) -> Vec<u8> {
@@ -67,6 +72,10 @@ impl Disk {
 
     pub fn op_count(&self) -> usize {
         self.0.lock().unwrap().ops.len()
+    }
+
+    pub fn break_with(&self, kind: io::ErrorKind) {
+        self.0.lock().unwrap().broken = Some(kind);
     }
 
     pub fn forget_ops(&self) {
@@ -131,9 +140,11 @@ impl StorageBackend for Disk {
 }
 
 impl Disk {
-    #[expect(clippy::unnecessary_wraps, reason = "as the trait's methods return")]
     fn record(&self, op: Op) -> io::Result<()> {
         let mut state = self.0.lock().unwrap();
+        if let Some(kind) = state.broken {
+            return Err(kind.into());
+        }
         apply(&mut state.image, &op);
         state.ops.push(op);
         Ok(())
