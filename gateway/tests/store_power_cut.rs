@@ -4,6 +4,8 @@
 //! `SLUICE_LONG=1` runs longer scripts from more seeds, goes on after every cut, and cuts the
 //! reopening after more of them.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod store_world;
 
 use gateway::store::{Options, Store};
