@@ -160,7 +160,7 @@ fn cut_everywhere(seed: u64, options: Options) {
 /// Files this small are checked whole when they are opened.
 #[test]
 fn a_power_cut_loses_nothing_that_was_acknowledged() {
-    for seed in if is_long() { 0..8 } else { 0..1 } {
+    for seed in if is_long() { 0..4 } else { 0..1 } {
         cut_everywhere(seed, options());
     }
 }
@@ -168,7 +168,7 @@ fn a_power_cut_loses_nothing_that_was_acknowledged() {
 /// As large files are kept: every commit says which pages are free, opening trusts it.
 #[test]
 fn a_power_cut_loses_nothing_from_a_large_file() {
-    for seed in if is_long() { 0..8 } else { 1..2 } {
+    for seed in if is_long() { 0..4 } else { 1..2 } {
         cut_everywhere(
             seed,
             Options {
@@ -183,7 +183,7 @@ fn a_power_cut_loses_nothing_from_a_large_file() {
 /// As files in between are kept: nothing is checked that redb does not check by itself.
 #[test]
 fn a_power_cut_loses_nothing_from_a_file_that_is_not_checked() {
-    for seed in if is_long() { 0..8 } else { 2..3 } {
+    for seed in if is_long() { 0..4 } else { 2..3 } {
         cut_everywhere(
             seed,
             Options {
