@@ -15,19 +15,26 @@
 //! | [`sum`] | exact, invertible, order-free sums |
 //! | [`sensor`] | what a sensor measures, and how its days are made |
 //! | [`rows`] | what is published: AggDay, AggDayDiff, AggDayRest |
-//! | [`day`] | the state of one sensor's day |
-//! | [`meter`] | increases of cumulative counters: rollover, reset, glitch, suspect |
-//! | [`balance`] | remainders: a meter less its parts |
+//! | `day` | the state of one sensor's day |
+//! | `meter` | increases of cumulative counters: rollover, reset, glitch, suspect |
+//! | `track` | one sensor through time: its days in memory, and how they hang together |
+//! | `balance` | remainders: a meter less its parts |
 //! | [`settle`] | the entry: (held state, batch, now) → what changed |
 
+mod balance;
 pub mod calendar;
+mod day;
+mod meter;
 pub mod reading;
 pub mod rows;
 pub mod sensor;
 pub mod settle;
+pub mod sum;
+mod track;
 
 pub use calendar::{Calendar, Day};
-pub use reading::{Admission, BalanceId, EventTime, Held, SensorId, Seq};
+pub use reading::{Admission, BalanceId, EventTime, Held, Reading, SensorId, Seq};
 pub use rows::{DayRow, DiffKind, DiffRow, RestRow, SensorDay};
 pub use sensor::{Aggregate, Kind, OnConflict, SensorSpec, Stamp};
-pub use settle::Past;
+pub use settle::{Changes, Engine, Past, Rules, SiteClock};
+pub use track::{DayChange, SensorMemory};

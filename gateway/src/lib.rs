@@ -1,3 +1,28 @@
-//! gateway
+//! The gateway of Sluice: sensors publish to its embedded broker, every reading is kept durably,
+//! and what the days say is computed as it comes in.
+//!
+//! | module | does |
+//! | --- | --- |
+//! | [`cli`] | the command line |
+//! | [`control`] | the operator's socket |
+//! | [`clock`] | reads clocks; nobody else does |
+//! | [`config`] | what TOML says, and what of it is valid |
+//! | [`source`] | payload → readings |
+//! | [`broker`] | MQTT in and out |
+//! | [`ingest`] | the writer: gather, settle, commit, answer |
+//! | [`store`] | redb: the log, blocks, rows |
+//! | [`rows`] | what is published, as JSON spells it |
+//! | [`web`] | HTTP API, WebSocket, page |
+//! | [`metrics`] | Prometheus |
 
+pub mod broker;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod control;
+pub mod ingest;
+pub mod metrics;
+pub mod rows;
+pub mod source;
 pub mod store;
+pub mod web;

@@ -1,2 +1,7 @@
-//! sketch
-fn main() {}
+//! `sluice`: the daemon and the command line in one binary. Everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gateway::cli::main()
+}

@@ -347,6 +347,12 @@ impl Store {
         self.shared.overlay().extend(changed);
     }
 
+    /// What was announced since the last seal: what the next one writes down.
+    #[must_use]
+    pub fn unsealed(&self) -> Changed {
+        self.shared.overlaid().all()
+    }
+
     /// Closes the file and opens it again: the way on after a failed write. Readers wait for it.
     /// What was announced is forgotten; take the checkpoint and replay. If the disk was full, the
     /// room kept beside the store is given up first, so that retention can make more.

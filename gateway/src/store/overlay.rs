@@ -40,6 +40,16 @@ impl Overlay {
             .extend(changed.sensors.into_iter().map(|s| (s.id, s)));
     }
 
+    pub(super) fn all(&self) -> Changed {
+        let days = self.days.iter().map(|((s, d), row)| (*s, *d, row.clone()));
+        let rests = self.rests.iter().map(|((b, d), row)| (*b, *d, row.clone()));
+        Changed {
+            days: days.collect(),
+            rests: rests.collect(),
+            sensors: self.sensors.values().cloned().collect(),
+        }
+    }
+
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }

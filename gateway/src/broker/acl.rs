@@ -1,0 +1,65 @@
+//! The topics that are the gateway's own. No client publishes there, whatever its user may do, but for one:
+//! the acknowledgement of an alert.
+
+/// The rule for one site.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnTopics {
+    /// `sluice/<site>/alert/`.
+    alerts: String,
+}
+
+impl OwnTopics {
+    pub(crate) fn of_site(site: &str) -> Self {
+        Self {
+            alerts: format!("sluice/{site}/alert/"),
+        }
+    }
+
+    /// Whether a client may publish to `topic`.
+    pub(crate) fn may_publish(&self, topic: &str) -> bool {
+        match topic.split_once('/') {
+            Some(("sluice", _)) => self.is_ack(topic),
+            Some(("homeassistant", _)) => false,
+            Some((first, _)) => !first.starts_with('$'),
+            None => !topic.starts_with('$'),
+        }
+    }
+
+    fn is_ack(&self, topic: &str) -> bool {
+        topic
+            .strip_prefix(&self.alerts)
+            .and_then(|rest| rest.strip_suffix("/ack"))
+            .is_some_and(|id| !id.is_empty() && !id.contains('/'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_keep_out_of_the_gateways_topics_but_acknowledge_alerts() {
+        let own = OwnTopics::of_site("home");
+        for allowed in [
+            "sensors/TH1",
+            "sluicegate/x",
+            "sluice/home/alert/7f/ack",
+            "Öl/x",
+            "sluice",
+        ] {
+            assert!(own.may_publish(allowed), "{allowed}");
+        }
+        for denied in [
+            "sluice/home/status",
+            "sluice/home/alert/7f",
+            "sluice/home/alert//ack",
+            "sluice/home/alert/a/b/ack",
+            "sluice/other/alert/7f/ack",
+            "homeassistant/sensor/x/config",
+            "$SYS/broker/uptime",
+            "$x",
+        ] {
+            assert!(!own.may_publish(denied), "{denied}");
+        }
+    }
+}

@@ -1,0 +1,436 @@
+//! One connection: a socket, a session, and the loop between them. It waits for whatever comes first —
+//! bytes, room to write, a wake-up, the keep-alive — and applies it. One read becomes one submission, one
+//! wake-up one write.
+
+mod greet;
+mod leave;
+
+use super::auth::Identity;
+use super::codec::{self, Bad, Reason, Subscribe, Unsubscribe};
+use super::hub::{Hub, Will};
+use super::intake::{BrokerWrite, Incoming, Line, Mapper, Order, Reply, Submission};
+use super::limits::{
+    EAGER_WITHIN, MAX_PENDING, OUTBOUND_BATCH, READ_LARGEST, READ_SMALLEST,
+    SUBSCRIPTIONS_PER_CLIENT, WRITE_HIGH,
+};
+use super::message::Qos;
+use super::session::{Sent, Session, Step};
+use super::slot::Slot;
+use super::stats::Stats;
+use super::{Core, locked, name, now, session};
+use bytes::BytesMut;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+
+/// Why a connection ends.
+#[derive(Debug)]
+enum End {
+    /// The client said goodbye.
+    Left { publish_will: bool },
+    /// The socket ended or failed.
+    Lost,
+    /// The client broke the rules.
+    Bad(Bad),
+    /// Nothing was heard for one and a half keep-alives.
+    Silent,
+    /// Told from outside.
+    Told(Order),
+    /// A commit failed, or the writer is gone.
+    Unwritten,
+}
+
+/// Something to apply.
+enum Event {
+    Read(std::io::Result<usize>),
+    Wrote(std::io::Result<usize>),
+    Woken,
+    Tick,
+}
+
+struct Connection<'a, M: Mapper> {
+    core: &'a Arc<Core<M>>,
+    session: Session,
+    slot: Arc<Slot>,
+    line: Arc<Line>,
+    identity: Identity,
+    will: Option<Box<Will>>,
+    /// Whether the store holds rows of this client.
+    has_rows: bool,
+    intake: mpsc::Sender<Submission<M::Mapped>>,
+    input: BytesMut,
+    output: BytesMut,
+    read_size: usize,
+    /// Rows to hand over with the next submission.
+    writes: Vec<BrokerWrite>,
+    last_ack: Option<Instant>,
+    heard: Instant,
+    keep_alive: Option<Duration>,
+}
+
+/// Serves one connection to its end.
+pub(crate) async fn run<M: Mapper, S>(core: &Arc<Core<M>>, mut stream: S, address: Option<IpAddr>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let Some(mut connection) = greet::greet(core, &mut stream, address).await else {
+        return;
+    };
+    // Should the task panic, the client id must not stay taken.
+    let seat = Seat {
+        hub: &core.hub,
+        slot: Arc::clone(&connection.slot),
+        kept: true,
+    };
+    let end = connection.serve(&mut stream).await;
+    tracing::debug!(
+        client = &*connection.session.client,
+        ?end,
+        "connection ends"
+    );
+    connection.leave(&mut stream, end).await;
+    seat.given_up();
+}
+
+struct Seat<'a> {
+    hub: &'a Hub,
+    slot: Arc<Slot>,
+    kept: bool,
+}
+
+impl Seat<'_> {
+    fn given_up(mut self) {
+        self.kept = false;
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        if self.kept {
+            self.hub.end(&self.slot);
+        }
+    }
+}
+
+impl<M: Mapper> Connection<'_, M> {
+    async fn serve<S>(&mut self, stream: &mut S) -> End
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        let line = Arc::clone(&self.line);
+        let tick = tokio::time::sleep_until(self.next_tick().into());
+        tokio::pin!(tick);
+        // What came with CONNECT, and what waits for a resumed session.
+        if let Err(end) = self.take_in().await {
+            return end;
+        }
+        self.pump();
+        loop {
+            let may_read = self.session.pending() < MAX_PENDING && self.output.len() < WRITE_HIGH;
+            if may_read {
+                self.make_room();
+            }
+            let event = tokio::select! {
+                biased;
+                wrote = writer.write_buf(&mut self.output), if !self.output.is_empty() => Event::Wrote(wrote),
+                () = line.wake.notified() => Event::Woken,
+                read = reader.read_buf(&mut self.input), if may_read => Event::Read(read),
+                () = &mut tick => Event::Tick,
+            };
+            let applied = match event {
+                Event::Read(read) => self.on_read(read).await,
+                Event::Wrote(wrote) => self.on_wrote(wrote),
+                Event::Woken => self.on_woken().await,
+                Event::Tick => {
+                    let applied = self.on_tick();
+                    tick.as_mut().reset(self.next_tick().into());
+                    applied
+                }
+            };
+            if let Err(end) = applied {
+                return end;
+            }
+        }
+    }
+
+    async fn on_read(&mut self, read: std::io::Result<usize>) -> Result<(), End> {
+        let count = read.map_err(|_| End::Lost)?;
+        if count == 0 {
+            return Err(End::Lost);
+        }
+        self.heard = now();
+        // A full buffer asks for a larger one, a nearly empty one for a smaller.
+        if self.input.len() == self.input.capacity() {
+            self.read_size = (self.read_size * 2).min(READ_LARGEST);
+        } else if count < self.read_size / 8 {
+            self.read_size = (self.read_size / 2).max(READ_SMALLEST);
+        }
+        self.take_in().await?;
+        self.pump();
+        Ok(())
+    }
+
+    fn on_wrote(&mut self, wrote: std::io::Result<usize>) -> Result<(), End> {
+        match wrote {
+            Ok(0) | Err(_) => Err(End::Lost),
+            Ok(_) => {
+                if self.output.is_empty() && self.output.capacity() > WRITE_HIGH {
+                    self.output = BytesMut::new();
+                }
+                self.pump();
+                Ok(())
+            }
+        }
+    }
+
+    async fn on_woken(&mut self) -> Result<(), End> {
+        let was_full = self.session.pending() >= MAX_PENDING;
+        self.collect_receipts()?;
+        match self.line.order() {
+            Order::None => {}
+            order @ (Order::TakenOver | Order::ShuttingDown | Order::Ended) => {
+                return Err(End::Told(order));
+            }
+        }
+        if was_full {
+            // Packets may stand in the buffer that there was no room for.
+            self.take_in().await?;
+        }
+        self.pump();
+        Ok(())
+    }
+
+    fn collect_receipts(&mut self) -> Result<(), End> {
+        let receipts = self.line.take_settled();
+        if receipts > 0 {
+            self.session.settle(receipts, &mut self.output);
+            self.last_ack = Some(now());
+        }
+        if self.line.has_failed() {
+            Err(End::Unwritten)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn on_tick(&mut self) -> Result<(), End> {
+        if self.session.pending() >= MAX_PENDING {
+            // It may well have spoken: it is we who do not listen.
+            self.heard = now();
+        }
+        match self.keep_alive {
+            Some(limit) if now().duration_since(self.heard) >= limit => Err(End::Silent),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn next_tick(&self) -> Instant {
+        /// A client without keep-alive is never silent for too long; the timer still needs a time.
+        const FAR: Duration = Duration::from_secs(86_400);
+        match self.keep_alive {
+            Some(limit) => self.heard + limit,
+            None => now() + FAR,
+        }
+    }
+
+    fn make_room(&mut self) {
+        let spare = self.input.capacity() - self.input.len();
+        if spare < self.read_size / 2 {
+            self.input.reserve(self.read_size);
+        }
+    }
+
+    /// Every whole packet in the buffer, and one submission for all of them.
+    async fn take_in(&mut self) -> Result<(), End> {
+        let mut submission = Submission::new(Reply::nobody());
+        let parsed = self.parse(&mut submission);
+        self.submit(submission).await?;
+        parsed
+    }
+
+    fn parse(&mut self, submission: &mut Submission<M::Mapped>) -> Result<(), End> {
+        let max_packet = self.core.hub.limits.max_packet;
+        while self.session.pending() < MAX_PENDING {
+            let Some(packet) = codec::decode(&mut self.input, self.session.version, max_packet)
+                .map_err(End::Bad)?
+            else {
+                break;
+            };
+            let (core, identity, client) = (self.core, &self.identity, &self.slot.client);
+            let may_publish = |topic: &str| {
+                core.own_topics.may_publish(topic)
+                    && core.access.may_publish(identity, client, topic)
+            };
+            let step = self
+                .session
+                .on_packet(packet, may_publish, &mut self.output, &mut self.writes)
+                .map_err(End::Bad)?;
+            match step {
+                Step::Done => {}
+                Step::Publish(publish) => self.take_publish(publish, submission),
+                Step::Denied => {
+                    Stats::add(&self.core.stats.messages_in, 1);
+                    Stats::add(&self.core.stats.denied, 1);
+                }
+                Step::Subscribe(subscribe) => {
+                    self.subscribe(subscribe).map_err(End::Bad)?;
+                    submission.eager = true;
+                }
+                Step::Unsubscribe(unsubscribe) => {
+                    self.unsubscribe(&unsubscribe);
+                    submission.eager = true;
+                }
+                Step::Leave { publish_will } => return Err(End::Left { publish_will }),
+            }
+        }
+        Ok(())
+    }
+
+    fn take_publish(&mut self, publish: codec::Publish, submission: &mut Submission<M::Mapped>) {
+        let topic = std::str::from_utf8(&publish.topic).expect("the session has checked it");
+        let decoded = self.core.mapper.map(topic, &publish.payload);
+        submission.incoming.push(Incoming {
+            origin: self.slot.key,
+            topic: publish.topic,
+            payload: publish.payload,
+            qos: publish.qos,
+            retain: publish.retain,
+            packet_id: publish.id,
+            props: publish.properties,
+            decoded,
+        });
+    }
+
+    async fn submit(&mut self, mut submission: Submission<M::Mapped>) -> Result<(), End> {
+        if self.session.take_dirty() {
+            self.has_rows = true;
+            let state = session::encode(&self.session.memory, &locked(&self.slot.subscriptions));
+            self.writes.push(BrokerWrite::SessionSet {
+                client: self.slot.client.as_ref().to_owned(),
+                state,
+            });
+        }
+        submission.settles = self.session.take_unsubmitted();
+        if submission.incoming.is_empty() && self.writes.is_empty() && submission.settles == 0 {
+            return Ok(());
+        }
+        submission.writes.append(&mut self.writes);
+        Stats::add(
+            &self.core.stats.messages_in,
+            submission.incoming.len() as u64,
+        );
+        let silent = submission
+            .incoming
+            .iter()
+            .filter(|publish| publish.qos == Qos::AtMostOnce)
+            .count() as u64;
+        let backlog = submission.settles > silent
+            && self
+                .last_ack
+                .is_some_and(|last| now().duration_since(last) < EAGER_WITHIN);
+        // A window that fills would stand still until the commit, QoS 0 too.
+        let filling = self.session.pending() >= MAX_PENDING / 2;
+        submission.eager |= backlog || filling;
+        submission.reply = Reply::to(&self.line);
+        match self.intake.try_send(submission) {
+            Ok(()) => Ok(()),
+            // The writer is busy: this socket is not read meanwhile.
+            Err(TrySendError::Full(submission)) => self
+                .intake
+                .send(submission)
+                .await
+                .map_err(|_| End::Unwritten),
+            Err(TrySendError::Closed(_)) => Err(End::Unwritten),
+        }
+    }
+
+    fn subscribe(&mut self, subscribe: Subscribe) -> Result<(), Bad> {
+        let mut codes = Vec::with_capacity(subscribe.filters.len());
+        for wanted in subscribe.filters {
+            let Some(filter) = name::filter(&wanted.filter) else {
+                codes.push(Reason::TopicFilterInvalid as u8);
+                continue;
+            };
+            if filter.group.is_some() && wanted.grant.no_local {
+                return Err(Bad::protocol("no local on a shared subscription"));
+            }
+            let held = {
+                let subscriptions = locked(&self.slot.subscriptions);
+                subscriptions.len() < SUBSCRIPTIONS_PER_CLIENT
+                    || subscriptions.contains_key(&wanted.filter)
+            };
+            if !held {
+                codes.push(Reason::QuotaExceeded as u8);
+            } else if !self.core.access.may_subscribe(
+                &self.identity,
+                &self.slot.client,
+                &wanted.filter,
+            ) {
+                Stats::add(&self.core.stats.denied, 1);
+                codes.push(Reason::NotAuthorized as u8);
+            } else {
+                let handling = wanted.handling;
+                self.core.hub.subscribe(
+                    &self.slot,
+                    &wanted.filter,
+                    filter,
+                    wanted.grant,
+                    handling,
+                    now(),
+                );
+                codes.push(wanted.grant.qos as u8);
+            }
+        }
+        self.session.sub_ack(subscribe.id, &codes, &mut self.output);
+        Ok(())
+    }
+
+    fn unsubscribe(&mut self, unsubscribe: &Unsubscribe) {
+        let code = |text: &String| match name::filter(text) {
+            None => Reason::TopicFilterInvalid as u8,
+            Some(filter) if self.core.hub.unsubscribe(&self.slot, text, filter) => {
+                Reason::Success as u8
+            }
+            Some(_) => Reason::NoSubscriptionExisted as u8,
+        };
+        let codes: Vec<u8> = unsubscribe.filters.iter().map(code).collect();
+        self.session
+            .unsub_ack(unsubscribe.id, &codes, &mut self.output);
+    }
+
+    /// Mail into the output, as far as window and socket allow.
+    fn pump(&mut self) {
+        let now = now();
+        self.session.resume_rest(&mut self.output, now);
+        let mut sent = 0;
+        let mut discarded = 0;
+        while self.output.len() < WRITE_HIGH {
+            let Self {
+                session,
+                output,
+                writes,
+                ..
+            } = self;
+            let window = session.room();
+            let more = self.slot.take(OUTBOUND_BATCH, window, |delivery| {
+                match session.send(delivery, output, writes, now) {
+                    Sent::Sent => sent += 1,
+                    Sent::Discarded => discarded += 1,
+                }
+            });
+            if !more {
+                break;
+            }
+        }
+        if sent > 0 {
+            Stats::add(&self.core.stats.messages_out, sent);
+        }
+        if discarded > 0 {
+            Stats::add(&self.core.stats.discarded, discarded);
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! From accept to CONNACK: the version, who it is, and the session it goes on with.
+
+use super::Connection;
+use crate::broker::auth::{Admission, Credentials, Identity};
+use crate::broker::codec::{self, Bad, Connect, Packet, Reason, Version, Welcome};
+use crate::broker::hub::Claim;
+use crate::broker::intake::{BrokerWrite, Line, Mapper, Order};
+use crate::broker::limits::{LAST_WORDS, READ_SMALLEST};
+use crate::broker::session::Session;
+use crate::broker::stats::Stats;
+use crate::broker::{Core, now};
+use bytes::BytesMut;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// Makes assigned client ids differ within a run; the connection's address of birth makes no promise.
+static ASSIGNED: AtomicU64 = AtomicU64::new(0);
+
+/// Why there is no session.
+enum Refusal {
+    /// Nothing to say: no MQTT, or the peer is gone.
+    Silent(&'static str),
+    /// CONNACK says it.
+    Told(Version, Reason, &'static str),
+}
+
+/// `None`: refused, and told so where the protocol can.
+pub(super) async fn greet<'a, M: Mapper, S>(
+    core: &'a Arc<Core<M>>,
+    stream: &mut S,
+    address: Option<IpAddr>,
+) -> Option<Connection<'a, M>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut stopping = core.stopping.subscribe();
+    let mut input = BytesMut::with_capacity(READ_SMALLEST);
+    let greeted = tokio::select! {
+        greeted = tokio::time::timeout(core.hub.limits.connect_timeout, read_connect(core, stream, &mut input)) => greeted,
+        _ = stopping.wait_for(|stop| *stop) => return None,
+    };
+    let welcomed = match greeted {
+        Err(_) => Err(Refusal::Silent("no CONNECT in time")),
+        Ok(Err(refusal)) => Err(refusal),
+        Ok(Ok(connect)) => welcome(core, connect, input, address).await,
+    };
+    match welcomed {
+        Ok(connection) => Some(connection),
+        Err(refusal) => {
+            Stats::add(&core.stats.refused, 1);
+            refuse(stream, refusal, address).await;
+            None
+        }
+    }
+}
+
+async fn read_connect<M: Mapper, S>(
+    core: &Core<M>,
+    stream: &mut S,
+    input: &mut BytesMut,
+) -> Result<Connect, Refusal>
+where
+    S: AsyncRead + Unpin,
+{
+    loop {
+        if let Some(level) = codec::first_level(input).map_err(|bad| Refusal::Silent(bad.what))? {
+            let version = match level {
+                4 => Version::V4,
+                5 => Version::V5,
+                // Level 3 is MQIsdp; whatever it is, it understands the first CONNACK there was.
+                _ => {
+                    return Err(Refusal::Told(
+                        Version::V4,
+                        Reason::UnsupportedProtocolVersion,
+                        "protocol version",
+                    ));
+                }
+            };
+            let told = |bad: Bad| Refusal::Told(version, bad.reason, bad.what);
+            match codec::decode(input, version, core.hub.limits.max_packet).map_err(told)? {
+                Some(Packet::Connect(connect)) => return Ok(*connect),
+                Some(_) => return Err(Refusal::Silent("the first packet is no CONNECT")),
+                None => {}
+            }
+        }
+        input.reserve(READ_SMALLEST);
+        match stream.read_buf(input).await {
+            Ok(0) | Err(_) => return Err(Refusal::Silent("gone before CONNECT")),
+            Ok(_) => {}
+        }
+    }
+}
+
+async fn welcome<M: Mapper>(
+    core: &Arc<Core<M>>,
+    mut connect: Connect,
+    input: BytesMut,
+    address: Option<IpAddr>,
+) -> Result<Connection<'_, M>, Refusal> {
+    let version = connect.version;
+    let told = |reason, what| Refusal::Told(version, reason, what);
+    let assigned = connect.client_id.is_empty().then(assigned_id);
+    if assigned.is_some() && version == Version::V4 && !connect.clean_start {
+        return Err(told(
+            Reason::ClientIdentifierNotValid,
+            "a session that stays needs a client id",
+        ));
+    }
+    let client = assigned
+        .clone()
+        .unwrap_or_else(|| std::mem::take(&mut connect.client_id));
+    let identity = admit(core, &connect, &client, address)
+        .await
+        .map_err(|(reason, what)| told(reason, what))?;
+    if let Some(will) = &connect.will {
+        let topic = std::str::from_utf8(&will.topic).unwrap_or_default();
+        if !(core.own_topics.may_publish(topic)
+            && core.access.may_publish(&identity, &client, topic))
+        {
+            Stats::add(&core.stats.denied, 1);
+            return Err(told(
+                Reason::NotAuthorized,
+                "the will's topic is not the client's",
+            ));
+        }
+    }
+    let intake = core
+        .intake()
+        .ok_or(told(Reason::ServerUnavailable, "shutting down"))?;
+    // A session is kept no longer than the limit, and the client is told.
+    let longest = u32::try_from(core.hub.limits.session_expiry.as_secs()).unwrap_or(u32::MAX);
+    let shortened = version == Version::V5 && connect.expiry_s > longest;
+    if shortened {
+        connect.expiry_s = longest;
+    }
+    let line = Arc::new(Line::default());
+    let claim = core
+        .hub
+        .claim(&client, &line, connect.clean_start)
+        .await
+        .ok_or(told(Reason::QuotaExceeded, "too many sessions"))?;
+    let Claim {
+        slot,
+        memory,
+        dropped,
+        will: ended_will,
+    } = claim;
+    // A slot exists from here on: no early return below, or its client id stays taken.
+    let resumed = memory.is_some();
+    let has_rows = resumed || dropped;
+    let mut writes = Vec::new();
+    if dropped {
+        writes.push(BrokerWrite::SessionDrop {
+            client: client.clone(),
+        });
+    }
+    core.publish_wills(ended_will, Vec::new()).await;
+    slot.set_durable(connect.expiry_s > 0);
+    let mut session = Session::new(&connect, &client, memory);
+    let mut output = BytesMut::new();
+    let welcome = Welcome {
+        session_present: resumed,
+        assigned_id: assigned.as_deref(),
+        expiry_s: shortened.then_some(connect.expiry_s),
+        max_packet: core.hub.limits.max_packet,
+    };
+    codec::conn_ack(&mut output, &welcome, version);
+    session.resume(&mut output, &mut writes, now());
+    if *core.stopping.borrow() {
+        line.give(Order::ShuttingDown);
+    }
+    tracing::debug!(client, ?address, ?version, resumed, "connected");
+    Ok(Connection {
+        core,
+        session,
+        slot,
+        line,
+        identity,
+        will: connect.will,
+        has_rows,
+        intake,
+        input,
+        output,
+        read_size: READ_SMALLEST,
+        writes,
+        last_ack: None,
+        heard: now(),
+        // Section 3.1.2.10: one and a half times; 0 is none.
+        keep_alive: (connect.keep_alive_s > 0)
+            .then(|| Duration::from_millis(u64::from(connect.keep_alive_s) * 1500)),
+    })
+}
+
+async fn admit<M: Mapper>(
+    core: &Core<M>,
+    connect: &Connect,
+    client_id: &str,
+    address: Option<IpAddr>,
+) -> Result<Identity, (Reason, &'static str)> {
+    let credentials = Credentials {
+        client_id,
+        username: connect.username.as_deref(),
+        password: connect.password.as_deref(),
+        address,
+    };
+    match core.access.admit(credentials).await {
+        Admission::Granted(identity) => Ok(identity),
+        Admission::BadCredentials => {
+            Err((Reason::BadUserNameOrPassword, "wrong user name or password"))
+        }
+        Admission::Denied => Err((Reason::NotAuthorized, "not allowed")),
+    }
+}
+
+fn assigned_id() -> String {
+    // Unique within a run and not to be guessed from another's: the hasher's keys are random.
+    use std::hash::{BuildHasher, RandomState};
+    let count = ASSIGNED.fetch_add(1, Ordering::Relaxed);
+    format!("auto-{count}-{:016x}", RandomState::new().hash_one(count))
+}
+
+async fn refuse<S: AsyncWrite + Unpin>(stream: &mut S, refusal: Refusal, address: Option<IpAddr>) {
+    let mut output = BytesMut::new();
+    match refusal {
+        Refusal::Silent(what) => tracing::debug!(?address, what, "refused"),
+        Refusal::Told(version, reason, what) => {
+            tracing::debug!(?address, ?reason, what, "refused");
+            codec::conn_ack_refused(&mut output, reason, version);
+        }
+    }
+    let farewell = async {
+        stream.write_all(&output).await?;
+        stream.shutdown().await
+    };
+    // Whether a refused peer hears it is its own affair.
+    drop(tokio::time::timeout(LAST_WORDS, farewell).await);
+}

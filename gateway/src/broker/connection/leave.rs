@@ -1,0 +1,158 @@
+//! The end of a connection: last acknowledgements, last words, the will, and the session put down where the
+//! next connection finds it.
+
+use super::{Connection, End};
+use crate::broker::codec::{self, Reason, Version};
+use crate::broker::intake::{BrokerWrite, Mapper, Order};
+use crate::broker::limits::LAST_WORDS;
+use crate::broker::{locked, now, session};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+
+/// What an end means for the client and its session.
+struct Farewell {
+    /// MQTT 5 clients are told.
+    reason: Option<Reason>,
+    publish_will: bool,
+    /// Whether what is owed is still waited for.
+    wait: bool,
+}
+
+impl End {
+    fn farewell(&self, durable: bool) -> Farewell {
+        match self {
+            Self::Left { publish_will } => Farewell {
+                reason: None,
+                publish_will: *publish_will,
+                wait: durable,
+            },
+            Self::Lost => Farewell {
+                reason: None,
+                publish_will: true,
+                wait: durable,
+            },
+            Self::Bad(bad) => Farewell {
+                reason: Some(bad.reason),
+                publish_will: true,
+                wait: durable,
+            },
+            Self::Silent => Farewell {
+                reason: Some(Reason::KeepAliveTimeout),
+                publish_will: true,
+                wait: durable,
+            },
+            Self::Unwritten => Farewell {
+                reason: Some(Reason::UnspecifiedError),
+                publish_will: true,
+                wait: false,
+            },
+            Self::Told(Order::TakenOver) => Farewell {
+                reason: Some(Reason::SessionTakenOver),
+                publish_will: true,
+                wait: durable,
+            },
+            Self::Told(Order::ShuttingDown) => Farewell {
+                reason: Some(Reason::ServerShuttingDown),
+                publish_will: false,
+                wait: true,
+            },
+            Self::Told(Order::Ended | Order::None) => Farewell {
+                reason: Some(Reason::AdministrativeAction),
+                publish_will: true,
+                wait: durable,
+            },
+        }
+    }
+}
+
+impl<M: Mapper> Connection<'_, M> {
+    /// Says goodbye and puts the session down.
+    pub(super) async fn leave<S>(mut self, stream: &mut S, end: End)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let Farewell {
+            reason,
+            publish_will,
+            wait,
+        } = end.farewell(self.session.is_durable());
+        if wait {
+            self.await_receipts().await;
+        }
+        // What the writer has not answered counts as not received.
+        self.session.fail();
+        if let Some(reason) = reason {
+            codec::disconnect(&mut self.output, reason, self.session.version);
+        }
+        if !matches!(end, End::Lost) {
+            self.say_last_words(stream).await;
+        }
+        self.put_down(publish_will).await;
+    }
+
+    /// The session must know which of its QoS 2 publishes are on disk before another connection goes on
+    /// with it. The writer answers everything it was given, at the latest by dropping it.
+    async fn await_receipts(&mut self) {
+        while self.session.pending() > 0 {
+            if self.collect_receipts().is_err() || self.session.pending() == 0 {
+                return;
+            }
+            self.line.wake.notified().await;
+        }
+    }
+
+    async fn say_last_words<S: AsyncWrite + Unpin>(&mut self, stream: &mut S) {
+        let words = async {
+            stream.write_all(&self.output).await?;
+            stream.shutdown().await
+        };
+        if tokio::time::timeout(LAST_WORDS, words).await.is_err() {
+            tracing::debug!(client = &*self.slot.client, "the peer took no last words");
+        }
+    }
+
+    async fn put_down(mut self, publish_will: bool) {
+        let durable = self.session.is_durable();
+        let client = || self.slot.client.as_ref().to_owned();
+        let expiry = self.session.memory.expiry(&self.core.hub.limits);
+        let mut will = self.will.take().filter(|_| publish_will);
+        if self.session.version == Version::V5
+            && let Some(will) = &mut will
+        {
+            // A will waits no longer than its session.
+            let longest = u32::try_from(expiry.as_secs()).unwrap_or(u32::MAX);
+            will.delay_s = will.delay_s.min(longest);
+        }
+        let (now_due, later) = match will {
+            Some(will) if durable && will.delay_s > 0 => (None, Some(will)),
+            will => (will, None),
+        };
+        let mut writes = std::mem::take(&mut self.writes);
+        if durable {
+            if self.session.take_dirty() {
+                let state =
+                    session::encode(&self.session.memory, &locked(&self.slot.subscriptions));
+                writes.push(BrokerWrite::SessionSet {
+                    client: client(),
+                    state,
+                });
+            }
+            let memory = std::mem::take(&mut self.session.memory);
+            self.core.publish_wills(now_due, writes).await;
+            self.core.hub.park(
+                &self.slot,
+                memory,
+                later,
+                Some(expiry).filter(|expiry| *expiry < Duration::MAX),
+                now(),
+            );
+        } else {
+            if self.has_rows {
+                writes.push(BrokerWrite::SessionDrop { client: client() });
+            }
+            // Submitted before the client id is free: a new session's rows come after it.
+            self.core.publish_wills(now_due, writes).await;
+            self.core.hub.end(&self.slot);
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! From the writer to the subscribers. Before the commit it says which rows belong into the transaction,
+//! after it the messages go out and the publishers are answered, in that order. It never waits: whoever is
+//! slow has a bounded queue.
+
+use super::hub::{Hub, Subscription};
+use super::intake::{Incoming, Reply, Submission};
+use super::message::{Delivery, Message, Qos};
+use super::slot::Slot;
+use super::stats::Stats;
+use super::{locked, now};
+use crate::store::BrokerWrite;
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// The writer's handle. Cheap to clone; holds no sender of the intake.
+#[derive(Clone, Debug)]
+pub struct Fanout {
+    hub: Arc<Hub>,
+}
+
+/// What a submission will do once it is on disk.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    generation: u64,
+    deliveries: Vec<Planned>,
+    keeps: Vec<Keep>,
+}
+
+#[derive(Debug)]
+struct Planned {
+    /// Which publish of the submission.
+    index: usize,
+    slot: Arc<Slot>,
+    delivery: Delivery,
+}
+
+#[derive(Debug)]
+enum Keep {
+    Set(Arc<Message>),
+    Clear(Arc<Message>),
+}
+
+impl Fanout {
+    pub(crate) fn new(hub: Arc<Hub>) -> Self {
+        Self { hub }
+    }
+
+    /// A submission of the gateway's own messages (topic, payload, QoS, retain) that follow from what
+    /// the store keeps: a retained one is not written, but has to be made again at every start.
+    #[must_use]
+    pub fn compose_derived<'a, D: Clone>(
+        &self,
+        messages: impl IntoIterator<Item = (&'a str, &'a [u8], Qos, bool)>,
+        decoded: D,
+    ) -> Submission<D> {
+        let mut submission = Submission::new(Reply::nobody());
+        submission.derived = true;
+        for (topic, payload, qos, retain) in messages {
+            submission.incoming.push(Incoming {
+                origin: 0,
+                topic: Bytes::copy_from_slice(topic.as_bytes()),
+                payload: Bytes::copy_from_slice(payload),
+                qos,
+                retain,
+                packet_id: 0,
+                props: None,
+                decoded: decoded.clone(),
+            });
+        }
+        submission
+    }
+
+    /// Before the commit: appends the rows that must be in the same transaction, in the order in which they
+    /// must be applied. Call it once a submission, in the order of arrival.
+    pub fn writes<D>(&self, submission: &mut Submission<D>, rows: &mut Vec<BrokerWrite>) {
+        let plan = self.plan(&submission.incoming);
+        let kept = if submission.derived {
+            &[]
+        } else {
+            plan.keeps.as_slice()
+        };
+        for keep in kept {
+            rows.push(match keep {
+                Keep::Set(message) => BrokerWrite::RetainSet {
+                    topic: message.topic_str().to_owned(),
+                    message: message.encode(),
+                },
+                Keep::Clear(message) => BrokerWrite::RetainClear {
+                    topic: message.topic_str().to_owned(),
+                },
+            });
+        }
+        for planned in &plan.deliveries {
+            if let Some(ordinal) = planned.delivery.ordinal {
+                let client = planned.slot.client.as_ref().to_owned();
+                rows.push(BrokerWrite::QueuePush {
+                    client,
+                    ordinal,
+                    message: planned.delivery.encode(),
+                });
+            }
+        }
+        rows.append(&mut submission.writes);
+        submission.plan = Some(plan);
+    }
+
+    /// After the durable commit, in commit order: delivers, then answers the publisher.
+    pub fn committed<D>(&self, submission: Submission<D>) {
+        let Submission {
+            incoming,
+            settles,
+            reply,
+            plan,
+            ..
+        } = submission;
+        let plan = plan.unwrap_or_else(|| self.plan(&incoming));
+        self.deliver(&incoming, plan);
+        reply.committed(settles);
+    }
+
+    /// The commit failed: nothing is delivered, the connection closes unacknowledged.
+    pub fn failed<D>(&self, submission: Submission<D>) {
+        Stats::add(&self.hub.stats.failed, submission.incoming.len() as u64);
+        let Some(plan) = &submission.plan else { return };
+        for planned in &plan.deliveries {
+            if planned.delivery.ordinal.is_some() {
+                planned.slot.cancel(planned.delivery.message.weight());
+            }
+        }
+        let mut retained = locked(&self.hub.retained);
+        for keep in &plan.keeps {
+            if let Keep::Set(message) = keep {
+                retained.release(message);
+            }
+        }
+        // Dropping the submission drops its reply, which tells the connection.
+    }
+
+    fn plan<D>(&self, incoming: &[Incoming<D>]) -> Plan {
+        let mut plan = Plan {
+            generation: 0,
+            deliveries: Vec::new(),
+            keeps: Vec::new(),
+        };
+        let quiet = self.hub.is_quiet();
+        if quiet && !incoming.iter().any(|incoming| incoming.retain) {
+            // Zero is no generation: a subscription made meanwhile is seen by `deliver`.
+            return plan;
+        }
+        let routing = self.hub.routing();
+        plan.generation = routing.generation;
+        let mut scratch = Vec::new();
+        for (index, publish) in incoming.iter().enumerate() {
+            scratch.clear();
+            routing.trie.matches(
+                publish.topic_str(),
+                |subscription| subscription.slot.is_here(),
+                |key, subscription| scratch.push((key, subscription)),
+            );
+            if scratch.is_empty() && !publish.retain {
+                continue;
+            }
+            let message = message(publish);
+            if publish.retain {
+                self.keep(&message, &mut plan.keeps);
+            }
+            merge(
+                &mut scratch,
+                publish.origin,
+                &message,
+                |slot, mut delivery| {
+                    if slot.is_durable() && delivery.qos > Qos::AtMostOnce {
+                        let Some(ordinal) = slot.reserve(message.weight()) else {
+                            return;
+                        };
+                        delivery.ordinal = Some(ordinal);
+                    }
+                    plan.deliveries.push(Planned {
+                        index,
+                        slot: Arc::clone(slot),
+                        delivery,
+                    });
+                },
+            );
+        }
+        plan
+    }
+
+    fn keep(&self, message: &Arc<Message>, keeps: &mut Vec<Keep>) {
+        let mut retained = locked(&self.hub.retained);
+        if message.payload().is_empty() {
+            // Cleared even where nothing is held: an earlier publish of this group may set it.
+            keeps.push(Keep::Clear(Arc::clone(message)));
+        } else if retained.promise(message) {
+            keeps.push(Keep::Set(Arc::clone(message)));
+        } else {
+            Stats::add(&self.hub.stats.retain_refused, 1);
+            tracing::warn!(
+                topic = message.topic_str(),
+                held = retained.len(),
+                "not retained: no room"
+            );
+        }
+    }
+
+    fn deliver<D>(&self, incoming: &[Incoming<D>], plan: Plan) {
+        if plan.keeps.is_empty() && plan.deliveries.is_empty() && self.hub.is_quiet() {
+            return;
+        }
+        // Under the routing lock, so that a new subscriber sees a message either retained or live.
+        let routing = self.hub.routing();
+        if !plan.keeps.is_empty() {
+            let mut retained = locked(&self.hub.retained);
+            for keep in &plan.keeps {
+                match keep {
+                    Keep::Set(message) => {
+                        retained.release(message);
+                        retained.set(Arc::clone(message));
+                    }
+                    Keep::Clear(message) => retained.clear(message.topic_str()),
+                }
+            }
+        }
+        let late = if routing.generation == plan.generation {
+            Vec::new()
+        } else {
+            subscribed_meanwhile(&routing.trie, incoming, &plan.deliveries)
+        };
+        for planned in plan.deliveries {
+            planned.send();
+        }
+        for planned in late {
+            planned.send();
+        }
+    }
+}
+
+impl Planned {
+    fn send(self) {
+        if self.delivery.ordinal.is_some() {
+            self.slot.put_reserved(self.delivery);
+        } else if self.slot.accepts(self.delivery.qos) {
+            self.slot.put(self.delivery);
+        }
+    }
+}
+
+/// Those who subscribed between plan and commit. Share groups have had their turn.
+fn subscribed_meanwhile<D>(
+    trie: &super::trie::Trie<Subscription>,
+    incoming: &[Incoming<D>],
+    planned: &[Planned],
+) -> Vec<Planned> {
+    let mut late = Vec::new();
+    for (index, publish) in incoming.iter().enumerate() {
+        let mut scratch = Vec::new();
+        trie.matches(
+            publish.topic_str(),
+            |_| true,
+            |key, subscription| {
+                let served = planned
+                    .iter()
+                    .any(|planned| planned.index == index && planned.slot.key == key);
+                if !subscription.shared && !served {
+                    scratch.push((key, subscription));
+                }
+            },
+        );
+        if scratch.is_empty() {
+            continue;
+        }
+        merge(
+            &mut scratch,
+            publish.origin,
+            &message(publish),
+            |slot, delivery| {
+                late.push(Planned {
+                    index,
+                    slot: Arc::clone(slot),
+                    delivery,
+                });
+            },
+        );
+    }
+    late
+}
+
+fn message<D>(publish: &Incoming<D>) -> Arc<Message> {
+    let message = Message::new(
+        publish.topic_str(),
+        &publish.payload,
+        publish.qos,
+        publish.retain,
+    )
+    .from_publisher(publish.origin);
+    Arc::new(match &publish.props {
+        None => message,
+        Some(properties) => message.with_properties(Some(properties.clone()), now()),
+    })
+}
+
+/// One delivery a client, however many of its subscriptions match: the highest QoS, every identifier.
+fn merge(
+    matched: &mut [(u64, &Subscription)],
+    origin: u64,
+    message: &Arc<Message>,
+    mut each: impl FnMut(&Arc<Slot>, Delivery),
+) {
+    matched.sort_by_key(|(key, _)| *key);
+    for same in matched.chunk_by(|one, other| one.0 == other.0) {
+        let mut delivery: Option<Delivery> = None;
+        for (key, subscription) in same {
+            let grant = &subscription.grant;
+            if grant.no_local && *key == origin {
+                continue;
+            }
+            let delivery = delivery.get_or_insert_with(|| Delivery {
+                message: Arc::clone(message),
+                qos: Qos::AtMostOnce,
+                retain: false,
+                identifiers: Vec::new(),
+                ordinal: None,
+            });
+            delivery.qos = delivery.qos.max(grant.qos.min(message.qos()));
+            delivery.retain |= grant.retain_as_published && message.retain();
+            delivery.identifiers.extend(grant.identifier);
+        }
+        if let (Some(delivery), Some((_, subscription))) = (delivery, same.first()) {
+            each(&subscription.slot, delivery);
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! A message on its way to subscribers, free of any connection and protocol version. It owns its bytes:
+//! a queued message of fifty bytes must not keep a read buffer of sixty-four thousand alive.
+
+use super::limits::MESSAGE_OVERHEAD;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Format of [`Message::encode`].
+const FORMAT: u8 = 1;
+
+/// Quality of service, MQTT 5 section 4.3.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[repr(u8)]
+pub enum Qos {
+    /// 0: at most once.
+    #[default]
+    AtMostOnce = 0,
+    /// 1: at least once.
+    AtLeastOnce = 1,
+    /// 2: exactly once.
+    ExactlyOnce = 2,
+}
+
+impl Qos {
+    /// From the two bits on the wire; 3 is no quality of service.
+    #[must_use]
+    pub fn from_bits(bits: u8) -> Option<Self> {
+        match bits {
+            0 => Some(Self::AtMostOnce),
+            1 => Some(Self::AtLeastOnce),
+            2 => Some(Self::ExactlyOnce),
+            _ => None,
+        }
+    }
+}
+
+/// The MQTT 5 properties of a PUBLISH that travel with the message (section 3.3.2.3).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Properties {
+    /// 1: the payload is UTF-8.
+    pub payload_format: Option<u8>,
+    /// Lifetime in seconds.
+    pub expiry_s: Option<u32>,
+    /// MIME type or the like.
+    pub content_type: Option<String>,
+    /// Where a response goes.
+    pub response_topic: Option<String>,
+    /// What a response carries back.
+    pub correlation: Option<Vec<u8>>,
+    /// Name and value, in order.
+    pub user: Vec<(String, String)>,
+}
+
+/// One published message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Topic, then payload: one allocation.
+    bytes: Box<[u8]>,
+    topic_len: usize,
+    qos: Qos,
+    retain: bool,
+    publisher: u64,
+    expires: Option<Instant>,
+    properties: Option<Box<Properties>>,
+}
+
+/// A message for one subscriber.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Delivery {
+    pub(crate) message: Arc<Message>,
+    /// The lesser of the publish's and the subscription's.
+    pub(crate) qos: Qos,
+    pub(crate) retain: bool,
+    /// Subscription identifiers, MQTT 5 section 3.8.2.1.2.
+    pub(crate) identifiers: Vec<u32>,
+    /// Its row in the store, where the session is persistent.
+    pub(crate) ordinal: Option<u64>,
+}
+
+/// Why stored bytes are no message.
+#[derive(Debug, thiserror::Error)]
+pub enum MessageError {
+    /// Written by a newer version, or not by us.
+    #[error("reading a stored message: format {0:?} is not {FORMAT}")]
+    Format(Option<u8>),
+    /// The body does not decode.
+    #[error("reading a stored message")]
+    Body(#[from] postcard::Error),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored<'a> {
+    topic: &'a str,
+    payload: &'a [u8],
+    qos: Qos,
+    retain: bool,
+    properties: Option<Properties>,
+}
+
+impl Message {
+    /// Copies topic and payload. `now` starts the lifetime that the properties may set; without it the
+    /// message does not expire.
+    #[must_use]
+    pub fn new(topic: &str, payload: &[u8], qos: Qos, retain: bool) -> Self {
+        let mut bytes = Vec::with_capacity(topic.len() + payload.len());
+        bytes.extend_from_slice(topic.as_bytes());
+        bytes.extend_from_slice(payload);
+        Self {
+            bytes: bytes.into_boxed_slice(),
+            topic_len: topic.len(),
+            qos,
+            retain,
+            publisher: 0,
+            expires: None,
+            properties: None,
+        }
+    }
+
+    /// With properties; a lifetime among them starts at `now`.
+    #[must_use]
+    pub fn with_properties(mut self, properties: Option<Box<Properties>>, now: Instant) -> Self {
+        let expiry_s = properties
+            .as_ref()
+            .and_then(|properties| properties.expiry_s);
+        self.expires =
+            expiry_s.and_then(|seconds| now.checked_add(Duration::from_secs(seconds.into())));
+        self.properties = properties;
+        self
+    }
+
+    pub(crate) fn from_publisher(mut self, key: u64) -> Self {
+        self.publisher = key;
+        self
+    }
+
+    /// The topic's bytes, valid UTF-8.
+    #[must_use]
+    pub fn topic(&self) -> &[u8] {
+        &self.bytes[..self.topic_len]
+    }
+
+    /// The topic.
+    #[must_use]
+    pub fn topic_str(&self) -> &str {
+        std::str::from_utf8(self.topic()).expect("a message is made from a &str topic")
+    }
+
+    /// The payload.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.bytes[self.topic_len..]
+    }
+
+    /// As published.
+    #[must_use]
+    pub fn qos(&self) -> Qos {
+        self.qos
+    }
+
+    /// As published.
+    #[must_use]
+    pub fn retain(&self) -> bool {
+        self.retain
+    }
+
+    /// As published.
+    #[must_use]
+    pub fn properties(&self) -> Option<&Properties> {
+        self.properties.as_deref()
+    }
+
+    pub(crate) fn publisher(&self) -> u64 {
+        self.publisher
+    }
+
+    /// Whether its lifetime is over.
+    #[must_use]
+    pub fn expired(&self, now: Instant) -> bool {
+        self.expires.is_some_and(|end| end <= now)
+    }
+
+    /// Seconds of lifetime left, to be sent on in place of the original.
+    pub(crate) fn expiry_left_s(&self, now: Instant) -> Option<u32> {
+        let left = self.expires?.saturating_duration_since(now).as_secs();
+        Some(u32::try_from(left).unwrap_or(u32::MAX))
+    }
+
+    /// What it costs a queue, bytes.
+    pub(crate) fn weight(&self) -> usize {
+        let extra = self.properties.as_ref().map_or(0, |properties| {
+            let user: usize = properties
+                .user
+                .iter()
+                .map(|(name, value)| name.len() + value.len() + 48)
+                .sum();
+            let text = properties.content_type.as_ref().map_or(0, String::len)
+                + properties.response_topic.as_ref().map_or(0, String::len);
+            user + text + properties.correlation.as_ref().map_or(0, Vec::len) + 128
+        });
+        self.bytes.len() + extra + MESSAGE_OVERHEAD
+    }
+
+    /// For the store. A lifetime is kept as its full length: it starts anew when the message is read back.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let stored = Stored {
+            topic: self.topic_str(),
+            payload: self.payload(),
+            qos: self.qos,
+            retain: self.retain,
+            properties: self.properties.as_deref().cloned(),
+        };
+        let out = vec![FORMAT];
+        postcard::to_extend(&stored, out).expect("writing to memory does not fail")
+    }
+
+    /// What [`Message::encode`] wrote.
+    pub fn decode(bytes: &[u8], now: Instant) -> Result<Self, MessageError> {
+        match bytes.split_first() {
+            Some((&FORMAT, body)) => {
+                let stored: Stored<'_> = postcard::from_bytes(body)?;
+                Ok(
+                    Self::new(stored.topic, stored.payload, stored.qos, stored.retain)
+                        .with_properties(stored.properties.map(Box::new), now),
+                )
+            }
+            other => Err(MessageError::Format(other.map(|(format, _)| *format))),
+        }
+    }
+}
+
+impl Delivery {
+    /// A row of a persistent session's queue.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let head = (self.qos, self.retain, &self.identifiers);
+        let mut out =
+            postcard::to_extend(&head, vec![FORMAT]).expect("writing to memory does not fail");
+        out.extend_from_slice(&self.message.encode());
+        out
+    }
+
+    /// What [`Delivery::encode`] wrote.
+    pub(crate) fn decode(bytes: &[u8], ordinal: u64, now: Instant) -> Result<Self, MessageError> {
+        match bytes.split_first() {
+            Some((&FORMAT, body)) => {
+                let ((qos, retain, identifiers), message) = postcard::take_from_bytes(body)?;
+                let message = Arc::new(Message::decode(message, now)?);
+                Ok(Self {
+                    message,
+                    qos,
+                    retain,
+                    identifiers,
+                    ordinal: Some(ordinal),
+                })
+            }
+            other => Err(MessageError::Format(other.map(|(format, _)| *format))),
+        }
+    }
+}

@@ -1,0 +1,373 @@
+//! One client's conversation, without its socket: packets and receipts in, bytes and publishes out.
+//!
+//! What a publish is owed waits in `owed`, in the order of arrival, until the writer's receipt: nothing is
+//! acknowledged that is not on disk. It never waits, reads no clock and knows no other client.
+
+mod memory;
+mod outbound;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use memory::{Flight, Memory, Stage, decode, encode};
+pub(crate) use outbound::Sent;
+
+use super::codec::{
+    self, Ack, Bad, Connect, Packet, Publish, Reason, Subscribe, Unsubscribe, Version,
+};
+use super::intake::BrokerWrite;
+use super::limits::{OUTBOUND_WINDOW, RECEIVE_MAXIMUM, RECEIVED_IDS, TOPIC_ALIAS_MAXIMUM};
+use super::message::Qos;
+use bytes::{Bytes, BytesMut};
+use std::collections::VecDeque;
+
+const PUBACK: u8 = 0x40;
+const PUBREC: u8 = 0x50;
+const PUBREL: u8 = 0x62;
+const PUBCOMP: u8 = 0x70;
+
+/// What a packet asks of those around the session.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Nothing: what there was to say is in the output.
+    Done,
+    /// To the writer. Its acknowledgement is owed.
+    Publish(Publish),
+    /// A publish that the client may not make: answered, and dropped.
+    Denied,
+    /// To the registry, then [`Session::sub_ack`].
+    Subscribe(Subscribe),
+    /// To the registry, then [`Session::unsub_ack`].
+    Unsubscribe(Unsubscribe),
+    /// The client says goodbye.
+    Leave { publish_will: bool },
+}
+
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) version: Version,
+    pub(crate) memory: Box<Memory>,
+    pub(crate) client: Box<str>,
+    owed: VecDeque<Owed>,
+    /// Bytes of the [`Answer::Prepared`] among them.
+    prepared: VecDeque<Bytes>,
+    /// Owed answers that no submission carries yet.
+    unsubmitted: u64,
+    /// QoS 1 publishes among the owed.
+    unanswered: usize,
+    aliases: Vec<Bytes>,
+    /// Outbound messages in flight at most, and now.
+    window: usize,
+    in_use: usize,
+    unsent: usize,
+    max_packet: usize,
+    /// Rows of this session changed: its state is to be written.
+    dirty: bool,
+    /// The expiry that CONNECT asked for: a DISCONNECT may not turn 0 into more.
+    connect_expiry_s: u32,
+}
+
+/// Something the client waits for.
+#[derive(Clone, Copy, Debug)]
+struct Owed {
+    answer: Answer,
+    /// Whether a receipt must come first; without, it only keeps its place.
+    awaits_commit: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Answer {
+    /// A QoS 0 publish: nothing to say, but it counts as pending until it is on disk.
+    Silence,
+    PubAck(u16, Reason),
+    PubRec(u16, Reason),
+    PubComp(u16),
+    Prepared,
+}
+
+impl Session {
+    pub(crate) fn new(connect: &Connect, client: &str, memory: Option<Box<Memory>>) -> Self {
+        let mut memory = memory.unwrap_or_default();
+        memory.expiry_s = connect.expiry_s;
+        Self {
+            version: connect.version,
+            memory,
+            client: client.into(),
+            owed: VecDeque::new(),
+            prepared: VecDeque::new(),
+            unsubmitted: 0,
+            unanswered: 0,
+            aliases: Vec::new(),
+            window: usize::from(connect.receive_maximum).min(OUTBOUND_WINDOW),
+            in_use: 0,
+            unsent: 0,
+            max_packet: connect.max_packet,
+            dirty: connect.expiry_s > 0,
+            connect_expiry_s: connect.expiry_s,
+        }
+    }
+
+    /// Whether the session outlives its connection, so that its state belongs on disk.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.memory.expiry_s > 0
+    }
+
+    /// Publishes and answers that wait for the writer.
+    pub(crate) fn pending(&self) -> usize {
+        self.owed.len()
+    }
+
+    /// Owed answers that the next submission has to carry.
+    pub(crate) fn take_unsubmitted(&mut self) -> u64 {
+        std::mem::take(&mut self.unsubmitted)
+    }
+
+    /// Whether the state on disk is no longer that of memory; asked once a submission.
+    pub(crate) fn take_dirty(&mut self) -> bool {
+        std::mem::take(&mut self.dirty) && self.is_durable()
+    }
+
+    /// One packet. `may_publish` is asked about the topic of a new publish.
+    pub(crate) fn on_packet(
+        &mut self,
+        packet: Packet,
+        may_publish: impl FnOnce(&str) -> bool,
+        out: &mut BytesMut,
+        writes: &mut Vec<BrokerWrite>,
+    ) -> Result<Step, Bad> {
+        match packet {
+            Packet::Publish(publish) => self.on_publish(publish, may_publish, out),
+            Packet::PubRel(ack) => {
+                self.on_pub_rel(ack, out);
+                Ok(Step::Done)
+            }
+            Packet::PubAck(ack) => {
+                self.on_pub_ack(ack, writes);
+                Ok(Step::Done)
+            }
+            Packet::PubRec(ack) => {
+                self.on_pub_rec(ack, out, writes);
+                Ok(Step::Done)
+            }
+            Packet::PubComp(ack) => {
+                self.on_pub_comp(ack, writes);
+                Ok(Step::Done)
+            }
+            Packet::Subscribe(subscribe) => Ok(Step::Subscribe(subscribe)),
+            Packet::Unsubscribe(unsubscribe) => Ok(Step::Unsubscribe(unsubscribe)),
+            Packet::Ping => {
+                codec::ping_resp(out);
+                Ok(Step::Done)
+            }
+            Packet::Disconnect { reason, expiry_s } => self.on_disconnect(reason, expiry_s),
+            Packet::Connect(_) => Err(Bad::protocol("a second CONNECT")),
+        }
+    }
+
+    fn on_publish(
+        &mut self,
+        mut publish: Publish,
+        may_publish: impl FnOnce(&str) -> bool,
+        out: &mut BytesMut,
+    ) -> Result<Step, Bad> {
+        if self.version == Version::V5 {
+            self.resolve_alias(&mut publish)?;
+        }
+        let again = publish.qos == Qos::ExactlyOnce && self.memory.received.contains(&publish.id);
+        if again {
+            // Its PUBREC keeps its place behind the first one, and so behind the commit.
+            self.owe(Answer::PubRec(publish.id, Reason::Success), false, out);
+            return Ok(Step::Done);
+        }
+        self.check_quota(publish.qos)?;
+        let topic = std::str::from_utf8(&publish.topic)
+            .map_err(|_| Bad::malformed("the topic is not UTF-8"))?;
+        if !may_publish(topic) {
+            // A 3.1.1 client cannot be told; mosquitto acknowledges and drops, and so do we.
+            match publish.qos {
+                Qos::AtMostOnce => {}
+                Qos::AtLeastOnce => self.owe(
+                    Answer::PubAck(publish.id, Reason::NotAuthorized),
+                    false,
+                    out,
+                ),
+                Qos::ExactlyOnce => self.owe(
+                    Answer::PubRec(publish.id, Reason::NotAuthorized),
+                    false,
+                    out,
+                ),
+            }
+            return Ok(Step::Denied);
+        }
+        match publish.qos {
+            Qos::AtMostOnce => self.owe(Answer::Silence, true, out),
+            Qos::AtLeastOnce => self.owe(Answer::PubAck(publish.id, Reason::Success), true, out),
+            Qos::ExactlyOnce => {
+                self.memory.received.insert(publish.id);
+                self.dirty = true;
+                self.owe(Answer::PubRec(publish.id, Reason::Success), true, out);
+            }
+        }
+        Ok(Step::Publish(publish))
+    }
+
+    fn check_quota(&self, qos: Qos) -> Result<(), Bad> {
+        if qos == Qos::AtMostOnce {
+            return Ok(());
+        }
+        let held = self.unanswered + self.memory.received.len();
+        match self.version {
+            Version::V5 if held >= usize::from(RECEIVE_MAXIMUM) => Err(Bad {
+                reason: Reason::ReceiveMaximumExceeded,
+                what: "more publishes than the receive maximum",
+            }),
+            // A window of QoS 1 is bounded by not reading on; ids of QoS 2 are held until their PUBREL.
+            Version::V4 if self.memory.received.len() >= RECEIVED_IDS => Err(Bad {
+                reason: Reason::QuotaExceeded,
+                what: "too many QoS 2 publishes without their PUBREL",
+            }),
+            Version::V4 | Version::V5 => Ok(()),
+        }
+    }
+
+    fn resolve_alias(&mut self, publish: &mut Publish) -> Result<(), Bad> {
+        let Some(alias) = publish.alias else {
+            return Ok(());
+        };
+        if alias == 0 || alias > TOPIC_ALIAS_MAXIMUM {
+            return Err(Bad {
+                reason: Reason::TopicAliasInvalid,
+                what: "the topic alias is 0 or above the maximum",
+            });
+        }
+        let at = usize::from(alias) - 1;
+        if publish.topic.is_empty() {
+            publish.topic = self
+                .aliases
+                .get(at)
+                .filter(|topic| !topic.is_empty())
+                .cloned()
+                .ok_or(Bad::protocol("the topic alias stands for nothing"))?;
+        } else {
+            if self.aliases.len() <= at {
+                self.aliases.resize(at + 1, Bytes::new());
+            }
+            // A copy: the alias must not keep a read buffer alive.
+            self.aliases[at] = Bytes::copy_from_slice(&publish.topic);
+        }
+        Ok(())
+    }
+
+    fn on_pub_rel(&mut self, ack: Ack, out: &mut BytesMut) {
+        let known = self.memory.received.remove(&ack.id);
+        if known && self.is_durable() {
+            self.dirty = true;
+            self.owe(Answer::PubComp(ack.id), true, out);
+        } else {
+            let reason = if known {
+                Reason::Success
+            } else {
+                Reason::PacketIdentifierNotFound
+            };
+            codec::ack(out, PUBCOMP, ack.id, reason, self.version);
+        }
+    }
+
+    fn on_disconnect(&mut self, reason: u8, expiry_s: Option<u32>) -> Result<Step, Bad> {
+        if let Some(expiry_s) = expiry_s {
+            if self.connect_expiry_s == 0 && expiry_s > 0 {
+                return Err(Bad::protocol(
+                    "a session that ends with its connection cannot be given an expiry",
+                ));
+            }
+            self.dirty |= self.memory.expiry_s != expiry_s;
+            self.memory.expiry_s = expiry_s;
+        }
+        Ok(Step::Leave {
+            publish_will: reason != 0,
+        })
+    }
+
+    /// Answers a SUBSCRIBE; a persistent session's after its commit.
+    pub(crate) fn sub_ack(&mut self, id: u16, codes: &[u8], out: &mut BytesMut) {
+        let version = self.version;
+        self.answer_after_commit(out, |out| codec::sub_ack(out, id, codes, version));
+    }
+
+    /// Answers an UNSUBSCRIBE; a persistent session's after its commit.
+    pub(crate) fn unsub_ack(&mut self, id: u16, codes: &[u8], out: &mut BytesMut) {
+        let version = self.version;
+        self.answer_after_commit(out, |out| codec::unsub_ack(out, id, codes, version));
+    }
+
+    fn answer_after_commit(&mut self, out: &mut BytesMut, write: impl FnOnce(&mut BytesMut)) {
+        if self.is_durable() {
+            self.dirty = true;
+            let mut bytes = BytesMut::new();
+            write(&mut bytes);
+            self.prepared.push_back(bytes.freeze());
+            self.owe(Answer::Prepared, true, out);
+        } else {
+            write(out);
+        }
+    }
+
+    fn owe(&mut self, answer: Answer, awaits_commit: bool, out: &mut BytesMut) {
+        if !awaits_commit && self.owed.is_empty() {
+            return self.say(answer, out);
+        }
+        self.unsubmitted += u64::from(awaits_commit);
+        self.unanswered += usize::from(matches!(answer, Answer::PubAck(..)));
+        self.owed.push_back(Owed {
+            answer,
+            awaits_commit,
+        });
+    }
+
+    /// The writer's receipts: the next `receipts` of what is owed are on disk.
+    pub(crate) fn settle(&mut self, mut receipts: u64, out: &mut BytesMut) {
+        while let Some(Owed {
+            answer,
+            awaits_commit,
+        }) = self.owed.front().copied()
+        {
+            if awaits_commit {
+                if receipts == 0 {
+                    break;
+                }
+                receipts -= 1;
+            }
+            self.owed.pop_front();
+            self.unanswered -= usize::from(matches!(answer, Answer::PubAck(..)));
+            self.say(answer, out);
+        }
+        debug_assert_eq!(receipts, 0, "a receipt without a debt");
+    }
+
+    fn say(&mut self, answer: Answer, out: &mut BytesMut) {
+        match answer {
+            Answer::Silence => {}
+            Answer::PubAck(id, reason) => codec::ack(out, PUBACK, id, reason, self.version),
+            Answer::PubRec(id, reason) => codec::ack(out, PUBREC, id, reason, self.version),
+            Answer::PubComp(id) => codec::ack(out, PUBCOMP, id, Reason::Success, self.version),
+            Answer::Prepared => out.extend(self.prepared.pop_front()),
+        }
+    }
+
+    /// The commit failed, or its outcome will not be known: what is owed was not received. The client sends
+    /// it again, and then it is new.
+    pub(crate) fn fail(&mut self) {
+        for Owed {
+            answer,
+            awaits_commit,
+        } in self.owed.drain(..)
+        {
+            if let (Answer::PubRec(id, _), true) = (answer, awaits_commit) {
+                self.memory.received.remove(&id);
+            }
+        }
+        self.prepared.clear();
+        self.unsubmitted = 0;
+        self.unanswered = 0;
+    }
+}

@@ -1,0 +1,44 @@
+//! What the broker counts while it runs. Counters only ever rise; nothing is decided by them.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Counted since start.
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// Clients connected now.
+    pub connections: AtomicU64,
+    /// Connections accepted, of whatever fate.
+    pub accepted: AtomicU64,
+    /// Connections refused: too many, not authorised, no valid CONNECT.
+    pub refused: AtomicU64,
+    /// PUBLISH packets received.
+    pub messages_in: AtomicU64,
+    /// PUBLISH packets sent.
+    pub messages_out: AtomicU64,
+    /// Messages that fell out of a full queue.
+    pub dropped: AtomicU64,
+    /// Messages not delivered because they outlived their expiry or exceed the client's packet size.
+    pub discarded: AtomicU64,
+    /// Publishes and subscriptions denied.
+    pub denied: AtomicU64,
+    /// Retained messages refused because the retained store is full.
+    pub retain_refused: AtomicU64,
+    /// Publishes whose commit failed.
+    pub failed: AtomicU64,
+}
+
+impl Stats {
+    pub(crate) fn add(counter: &AtomicU64, by: u64) {
+        counter.fetch_add(by, Relaxed);
+    }
+
+    pub(crate) fn less(counter: &AtomicU64, by: u64) {
+        counter.fetch_sub(by, Relaxed);
+    }
+
+    /// Reads one counter.
+    #[must_use]
+    pub fn read(counter: &AtomicU64) -> u64 {
+        counter.load(Relaxed)
+    }
+}

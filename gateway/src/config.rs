@@ -1,0 +1,402 @@
+//! The configuration: what TOML says becomes a [`Config`] that holds only valid values, or every
+//! problem at once.
+//!
+//! It is read once, at start and on SIGHUP. It opens nothing: that a file named here exists, or
+//! that an address can be bound, is found out by whoever needs it.
+
+mod broker;
+mod cross;
+mod glob;
+mod mapping;
+mod problem;
+mod raw;
+mod sensor;
+mod services;
+mod validate;
+mod value;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use chrono_tz::Tz;
+
+use crate::source::{Filter, Sources};
+
+pub use glob::{Glob, GlobError};
+pub use problem::{Problem, Problems};
+pub use sensor::{Balance, ConcreteBalance, SensorRule};
+
+/// The seed home's configuration, `config/home.toml`, as it was when this was built.
+pub const HOME: &str = include_str!("../../config/home.toml");
+
+/// Where the configuration is looked for when nobody says.
+pub const SEARCH_PATHS: [&str; 2] = ["/etc/sluice/sluice.toml", "./sluice.toml"];
+
+/// A valid configuration. Times are in milliseconds, sizes in bytes.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Whose home this is.
+    pub site: Site,
+    /// Where readings are kept, and how long.
+    pub store: Store,
+    /// What time it is, and how late is late.
+    pub time: Time,
+    /// MQTT.
+    pub broker: Broker,
+    /// Which messages are readings, in order of precedence.
+    pub sources: Sources,
+    /// What sensors measure, in order of precedence; see [`Config::sensor_for`].
+    pub sensors: Vec<SensorRule>,
+    /// Meters and what they are made of; see [`Config::balances_touching`].
+    pub balances: Vec<Balance>,
+    /// Changes to the detectors that run by default.
+    pub detectors: Vec<Detector>,
+    /// How alerts are said.
+    pub alert: Alert,
+    /// Where results are forwarded to; `None`: they stay here.
+    pub upstream: Option<Upstream>,
+    /// The HTTP API and the dashboard.
+    pub web: Web,
+    /// The operator's socket.
+    pub control: Control,
+    /// Discovery for Home Assistant.
+    pub homeassistant: HomeAssistant,
+    /// What is odd but works.
+    pub warnings: Vec<Problem>,
+}
+
+/// `[site]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// The site's name in topics and upstream: 1 to 32 of `a-z`, `0-9` and `-`.
+    pub id: String,
+    /// The zone whose calendar days are the days of all rows.
+    pub timezone: Tz,
+}
+
+/// `[store]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// The directory that holds `sluice.redb`.
+    pub path: PathBuf,
+    /// The longest that a `QoS` 1 or 2 reading waits for company.
+    pub commit_delay_ms: u64,
+    /// The longest that a `QoS` 0 reading waits for company.
+    pub commit_delay_qos0_ms: u64,
+    /// How long readings are kept.
+    pub retain_readings_ms: i64,
+}
+
+/// `[time]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Time {
+    /// What site time is.
+    pub clock: ClockMode,
+    /// How far behind its sensor's newest a reading may be and still count.
+    pub allowed_lateness_ms: i64,
+    /// How far ahead of a trusted clock a reading may be.
+    pub future_tolerance_ms: i64,
+    /// How long after its end a day stays open for those who are silent.
+    pub grace_ms: i64,
+}
+
+/// What site time is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockMode {
+    /// The wall clock, once it is trusted.
+    Wall,
+    /// The newest event time of the site: simulation and replay.
+    Event,
+}
+
+/// `[broker]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broker {
+    /// Whether devices come to our broker, or we go to theirs.
+    pub mode: BrokerMode,
+    /// MQTT over TCP.
+    pub listen: SocketAddr,
+    /// MQTT over TLS.
+    pub tls: Option<TlsListener>,
+    /// MQTT over WebSocket.
+    pub websocket_listen: Option<SocketAddr>,
+    /// Whether clients may come without a name and a password.
+    pub allow_anonymous: bool,
+    /// How many clients may be connected at once.
+    pub max_connections: usize,
+    /// The largest packet, in bytes.
+    pub max_packet: usize,
+    /// Users named here; there may be more in the store.
+    pub users: Vec<User>,
+}
+
+/// Whose broker it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BrokerMode {
+    /// Ours, in this process.
+    Embedded,
+    /// Another one, whose client we are.
+    External(External),
+}
+
+/// `[broker.external]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct External {
+    /// `mqtt://host:port` or `mqtts://host:port`.
+    pub url: String,
+    /// The name to log in with.
+    pub username: Option<String>,
+    /// The file that holds the password.
+    pub password_file: Option<PathBuf>,
+}
+
+/// An address served with TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsListener {
+    /// The address.
+    pub listen: SocketAddr,
+    /// Its certificate.
+    pub identity: TlsIdentity,
+}
+
+/// A certificate and its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsIdentity {
+    /// The certificate chain, PEM.
+    pub cert: PathBuf,
+    /// The private key, PEM.
+    pub key: PathBuf,
+}
+
+/// `[[broker.user]]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The name to log in with.
+    pub name: String,
+    /// The password's hash, in the form of argon2 (`$argon2id$…`).
+    pub password_hash: String,
+    /// Topics to publish on; `None`: everything that is not reserved.
+    pub publish: Option<Vec<Filter>>,
+    /// Topics to subscribe to; `None`: everything.
+    pub subscribe: Option<Vec<Filter>>,
+}
+
+/// `[[detector]]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Detector {
+    /// Which detector.
+    pub kind: DetectorKind,
+    /// The sensors or balances that this is about; `None`: all that it watches.
+    pub subject: Option<Glob>,
+    /// `false` switches it off.
+    pub enabled: bool,
+    /// Its parameters by their names.
+    pub parameters: BTreeMap<String, Parameter>,
+}
+
+/// The detectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DetectorKind {
+    /// The meter never rested.
+    Persist,
+    /// The remainder of a balance rose.
+    Balance,
+    /// A daily total rose.
+    Daily,
+    /// One day was far above all others.
+    DayShock,
+    /// The least power of the day rose.
+    BaseLoad,
+    /// No readings.
+    Silent,
+    /// Flow while nobody is there.
+    Away,
+}
+
+/// A detector's parameter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Parameter {
+    /// A plain number, in the unit that the detector names.
+    Number(f64),
+    /// A duration in milliseconds.
+    Duration(i64),
+    /// A switch.
+    Flag(bool),
+}
+
+/// `[alert]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alert {
+    /// When an alert that nobody acknowledges is said again, in milliseconds after the first time.
+    pub repeat_ms: Vec<i64>,
+    /// Price of a cubic metre.
+    pub water_tariff: Option<f64>,
+    /// Price of a kilowatt hour.
+    pub energy_tariff: Option<f64>,
+    /// The currency of the tariffs.
+    pub currency: String,
+    /// Where alerts are sent to.
+    pub channels: Vec<Channel>,
+}
+
+/// `[[alert.channel]]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Channel {
+    /// What kind of receiver.
+    pub kind: ChannelKind,
+    /// The least severe alert that it gets.
+    pub min_severity: Severity,
+    /// Its own settings by name: `url`, `topic`, `to`, `token_file`, …
+    pub settings: BTreeMap<String, String>,
+}
+
+/// The kinds of receivers of alerts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChannelKind {
+    /// Retained messages on our own broker.
+    Mqtt,
+    /// An ntfy server.
+    Ntfy,
+    /// Any HTTP receiver.
+    Webhook,
+    /// SMTP.
+    Email,
+    /// A Telegram bot.
+    Telegram,
+    /// A Gotify server.
+    Gotify,
+    /// Pushover.
+    Pushover,
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// Look at it soon.
+    Warning,
+    /// Act now.
+    Critical,
+}
+
+/// `[upstream]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// Where batches are posted to.
+    pub url: String,
+    /// The file that holds the bearer token.
+    pub token_file: Option<PathBuf>,
+    /// The most readings in a batch.
+    pub batch: usize,
+    /// Certificates to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The most bytes to send in a second.
+    pub max_bytes_per_second: Option<u64>,
+}
+
+/// `[web]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Web {
+    /// HTTP, or HTTPS with an identity.
+    pub listen: SocketAddr,
+    /// The certificate to serve.
+    pub tls: Option<TlsIdentity>,
+}
+
+/// `[control]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Control {
+    /// The operator's socket.
+    pub socket: PathBuf,
+}
+
+/// `[homeassistant]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HomeAssistant {
+    /// Whether results and alerts are announced.
+    pub discovery: bool,
+}
+
+/// The file to read: the one asked for, else the one that the environment names (`$SLUICE_CONFIG`),
+/// else the first of [`SEARCH_PATHS`] that exists. `None` where there is none.
+pub fn locate(
+    explicit: Option<&Path>,
+    env: Option<OsString>,
+    exists: impl Fn(&Path) -> bool,
+) -> Option<PathBuf> {
+    explicit
+        .map(Path::to_owned)
+        .or_else(|| env.filter(|path| !path.is_empty()).map(PathBuf::from))
+        .or_else(|| {
+            let mut found = SEARCH_PATHS.iter().map(PathBuf::from);
+            found.find(|path| exists(path))
+        })
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// Every problem in it at once, or that it cannot be read.
+    pub fn load(path: &Path) -> Result<Self, Problems> {
+        let file = path.display().to_string();
+        match fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text, &file),
+            Err(error) => Err(Problems(vec![Problem {
+                file,
+                line: None,
+                key: String::new(),
+                text: format!("cannot read the configuration: {error}"),
+            }])),
+        }
+    }
+
+    /// Reads a text; `file` is what problems call it.
+    ///
+    /// # Errors
+    /// Every problem in it at once.
+    pub fn parse(text: &str, file: &str) -> Result<Self, Problems> {
+        validate::config(text, file)
+    }
+
+    /// The seed home, to be adjusted by who wants to run it elsewhere than on a deployed machine.
+    #[must_use]
+    pub fn home() -> Self {
+        Self::parse(HOME, "config/home.toml").expect("a test holds config/home.toml valid")
+    }
+
+    /// The rule of a sensor: the first whose pattern matches its name.
+    #[must_use]
+    pub fn sensor_for(&self, name: &str) -> Option<&SensorRule> {
+        self.sensors.iter().find(|rule| rule.name.matches(name))
+    }
+
+    /// The balances that a sensor belongs to, as their meter or as a part. Their other sensors need
+    /// not exist yet: a balance begins when its meter is known.
+    #[must_use]
+    pub fn balances_touching(&self, sensor: &str) -> Vec<ConcreteBalance> {
+        let mut touched = Vec::new();
+        for balance in &self.balances {
+            for concrete in balance.touching(sensor) {
+                if !touched.contains(&concrete) {
+                    touched.push(concrete);
+                }
+            }
+        }
+        touched
+    }
+}
+
+impl Broker {
+    /// Every address that it listens on.
+    pub fn listeners(&self) -> impl Iterator<Item = SocketAddr> {
+        let tls = self.tls.as_ref().map(|tls| tls.listen);
+        [Some(self.listen), tls, self.websocket_listen]
+            .into_iter()
+            .flatten()
+    }
+}

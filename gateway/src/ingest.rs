@@ -1,0 +1,378 @@
+//! The writer: gathers what arrives into groups, has the engine settle each, commits it, and only
+//! then lets anybody know.
+//!
+//! It runs on a thread of its own, because it waits for the disk. A group is judged and committed
+//! whole or not at all: a commit that fails drops the submissions unacknowledged, opens the store
+//! again and rebuilds the state from what is on disk.
+
+mod command;
+mod gather;
+mod judge;
+mod registry;
+mod results;
+mod site;
+mod stats;
+
+pub use command::{Command, Order, Outcome, Refusal};
+pub use registry::{MAX_SENSORS, Registry};
+pub use site::{Announced, Site};
+pub use stats::IngestStats;
+
+use crate::broker::{BrokerWrite, Fanout, Mapper, Submission};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::source::{Sources, Verdict};
+use crate::store::{Seal, Store, StoreError};
+use gather::Gathering;
+use results::Results;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Submissions that wait for the writer; whoever submits then waits, too.
+pub const INTAKE_SUBMISSIONS: usize = 1024;
+/// Operator's commands that wait for the writer.
+pub const COMMANDS: usize = 16;
+/// How often the writer looks at the clock while nothing arrives.
+const TICK: Duration = Duration::from_secs(1);
+/// The log is sealed when it holds so many readings,
+const SEAL_READINGS: u64 = 192 * 1024;
+/// or so many bytes,
+const SEAL_BYTES: u64 = 12 << 20;
+/// or is this old,
+const SEAL_AGE_MS: u64 = 30 * 60_000;
+/// or when so many readings are in memory, as when a backlog of many days comes in.
+const SEAL_HELD: usize = 1 << 20;
+/// Readings between two looks at how many are in memory.
+const HELD_EVERY: u64 = 16 * 1024;
+/// Days of each sensor that stay in memory after a seal.
+const DAYS_KEPT: usize = 3;
+/// How long to wait before a failed store is opened again.
+const REOPEN_AFTER: Duration = Duration::from_secs(1);
+
+/// Reads payloads on the connections' tasks.
+#[derive(Clone, Debug)]
+pub struct PayloadMapper(pub Arc<Sources>);
+
+impl Mapper for PayloadMapper {
+    type Mapped = Verdict;
+
+    fn map(&self, topic: &str, payload: &[u8]) -> Verdict {
+        self.0.decode(topic, payload)
+    }
+}
+
+/// Told what has been committed; called on the writer's thread, and must not wait.
+pub trait Observer: Send {
+    /// One group is on disk.
+    fn committed(&mut self, announced: &Announced<'_>);
+}
+
+/// Nobody listens.
+impl Observer for () {
+    fn committed(&mut self, _: &Announced<'_>) {}
+}
+
+/// Everything the writer works with.
+pub struct Writer<O> {
+    store: Store,
+    site: Site,
+    fanout: Fanout,
+    results: Results,
+    config: Arc<Config>,
+    clock: Clock,
+    observer: O,
+    stats: Arc<IngestStats>,
+    rows: Vec<BrokerWrite>,
+    sealed_at_ms: u64,
+    held_looked_at: u64,
+}
+
+/// Where a writer's work comes from.
+pub struct Intake {
+    /// Publishes.
+    pub submissions: mpsc::Receiver<Submission<Verdict>>,
+    /// An operator's changes.
+    pub commands: mpsc::Receiver<Command>,
+}
+
+impl<O: Observer> Writer<O> {
+    /// A writer that goes on where the store was left. `site` is what [`Site::open`] made of it.
+    pub fn new(
+        store: Store,
+        site: Site,
+        fanout: Fanout,
+        config: Arc<Config>,
+        clock: Clock,
+        observer: O,
+    ) -> Self {
+        let sealed_at_ms = clock.monotonic_ms();
+        Self {
+            results: Results::new(&config.site.id),
+            store,
+            site,
+            fanout,
+            config,
+            clock,
+            observer,
+            stats: Arc::new(IngestStats::default()),
+            rows: Vec::new(),
+            sealed_at_ms,
+            held_looked_at: 0,
+        }
+    }
+
+    /// What the writer counts.
+    #[must_use]
+    pub fn stats(&self) -> Arc<IngestStats> {
+        Arc::clone(&self.stats)
+    }
+
+    /// Works until every submitter is gone, commits what is left, seals, and gives the store back.
+    ///
+    /// Blocks: call it on a thread of its own.
+    pub fn run(mut self, mut intake: Intake) -> Result<Store, StoreError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .expect("a runtime with a timer alone needs nothing that can be missing");
+        let mut gathering = Gathering::new(
+            self.config.store.commit_delay_ms,
+            self.config.store.commit_delay_qos0_ms,
+        );
+        self.publish_known_results();
+        loop {
+            let wait = gathering
+                .wait_ms(self.clock.monotonic_ms())
+                .map_or(TICK, Duration::from_millis);
+            let event = runtime.block_on(next(&mut intake, wait));
+            match event {
+                Event::Submission(first) => {
+                    gathering.take(first, self.clock.monotonic_ms());
+                    while !gathering.is_full()
+                        && let Ok(more) = intake.submissions.try_recv()
+                    {
+                        gathering.take(more, self.clock.monotonic_ms());
+                    }
+                }
+                Event::Command(command) => self.obey(command),
+                Event::Passed => {}
+                Event::Over => break,
+            }
+            while gathering.is_due(self.clock.monotonic_ms()) {
+                self.commit(gathering.group());
+                // What queued up during the commit is a backlog: it waits for nobody.
+                while !gathering.is_full()
+                    && let Ok(more) = intake.submissions.try_recv()
+                {
+                    gathering.take_queued(more, self.clock.monotonic_ms());
+                }
+            }
+            self.keep_time();
+        }
+        self.commit(gathering.group());
+        self.seal()?;
+        Ok(self.store)
+    }
+
+    /// Commits one group; on failure nothing of it is acknowledged.
+    fn commit(&mut self, submissions: Vec<Submission<Verdict>>) {
+        if submissions.is_empty() {
+            return;
+        }
+        self.site.begin(&self.clock);
+        let judged = self.judge(&submissions);
+        let done = match judged {
+            Ok(()) => self.finish(submissions),
+            Err(error) => {
+                self.disappoint(submissions);
+                Err(error)
+            }
+        };
+        if let Err(error) = done {
+            self.fail(
+                &error,
+                "a group was not committed: its publishers are disconnected",
+            );
+        }
+    }
+
+    fn judge(&mut self, submissions: &[Submission<Verdict>]) -> Result<(), StoreError> {
+        for incoming in submissions
+            .iter()
+            .flat_map(|submission| &submission.incoming)
+        {
+            let (topic, payload) = (incoming.topic_str(), &incoming.payload);
+            self.site
+                .take(topic, payload, &incoming.decoded, &mut self.store)?;
+        }
+        Ok(())
+    }
+
+    /// Settles what was judged, commits it with what belongs to it, and lets everybody know.
+    fn finish(&mut self, mut submissions: Vec<Submission<Verdict>>) -> Result<(), StoreError> {
+        if let Err(error) = self.site.settle(&mut self.store) {
+            self.disappoint(submissions);
+            return Err(error);
+        }
+        submissions.extend(self.results.of(&self.site, &self.fanout));
+        self.rows.clear();
+        for submission in &mut submissions {
+            self.fanout.writes(submission, &mut self.rows);
+        }
+        let committed = match self.site.commit(&mut self.store, &self.rows) {
+            Ok(committed) => committed,
+            Err(error) => {
+                self.disappoint(submissions);
+                return Err(error);
+            }
+        };
+        for submission in submissions {
+            self.fanout.committed(submission);
+        }
+        if let Some(committed) = committed {
+            self.stats.committed(committed, &self.site.announced());
+            self.observer.committed(&self.site.announced());
+        }
+        Ok(())
+    }
+
+    fn disappoint(&self, submissions: Vec<Submission<Verdict>>) {
+        for submission in submissions {
+            self.fanout.failed(submission);
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        self.site.begin(&self.clock);
+        let outcome = match self.site.obey(&command.order, &mut self.store) {
+            Ok(Ok(outcome)) => self.finish(Vec::new()).map(|()| Ok(outcome)),
+            Ok(Err(refusal)) => Ok(Err(refusal)),
+            Err(error) => Err(error),
+        };
+        command.answer(outcome.unwrap_or_else(|error| {
+            self.fail(&error, "an operator's change was not committed");
+            Err(Refusal::Store(error))
+        }));
+    }
+
+    fn fail(&mut self, error: &StoreError, what: &str) {
+        tracing::error!(error = error as &dyn std::error::Error, "{what}");
+        self.stats.failed();
+        self.recover();
+    }
+
+    /// Closes days for want of readings, and seals the log when it is time.
+    fn keep_time(&mut self) {
+        let closed = if self.site.is_due(&self.clock) {
+            self.site.begin(&self.clock);
+            self.finish(Vec::new())
+        } else {
+            Ok(())
+        };
+        let kept = closed.and_then(|()| {
+            if self.wants_seal() {
+                self.seal()
+            } else {
+                Ok(())
+            }
+        });
+        if let Err(error) = kept {
+            self.fail(&error, "the store could not be kept");
+        }
+    }
+
+    fn wants_seal(&mut self) -> bool {
+        let tail = self.store.tail();
+        if tail.readings < self.held_looked_at {
+            self.held_looked_at = 0;
+        }
+        let crowded = tail.readings >= self.held_looked_at + HELD_EVERY && {
+            self.held_looked_at = tail.readings;
+            self.site.held() > SEAL_HELD
+        };
+        let age_ms = self.clock.monotonic_ms().saturating_sub(self.sealed_at_ms);
+        crowded
+            || tail.readings >= SEAL_READINGS
+            || tail.bytes >= SEAL_BYTES
+            || (tail.groups > 0 && age_ms >= SEAL_AGE_MS)
+    }
+
+    fn seal(&mut self) -> Result<(), StoreError> {
+        self.sealed_at_ms = self.clock.monotonic_ms();
+        if self.store.tail().groups == 0 {
+            return Ok(());
+        }
+        let unsealed = self.store.unsealed();
+        let day_of = self.site.day_of();
+        let sealed = self.store.seal(Seal {
+            sensors: self.site.changed_states(),
+            days: unsealed.days,
+            rests: unsealed.rests,
+            day_of: &day_of,
+            drop_before: self.site.drop_before(self.config.store.retain_readings_ms),
+        })?;
+        self.site.hand_over(DAYS_KEPT);
+        self.stats.sealed(sealed);
+        tracing::debug!(?sealed, "sealed the log");
+        Ok(())
+    }
+
+    /// Results are retained messages that are made again from the rows, not kept twice.
+    fn publish_known_results(&mut self) {
+        match self.results.known(&self.site, &self.store, &self.fanout) {
+            Ok(submissions) => {
+                for submission in submissions {
+                    self.fanout.committed(submission);
+                }
+            }
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the newest results could not be published again"
+            ),
+        }
+    }
+
+    /// Opens the store again and rebuilds the state from it, however often it takes.
+    fn recover(&mut self) {
+        loop {
+            let reopened = self
+                .store
+                .reopen()
+                .and_then(|()| Site::open(&mut self.store, Arc::clone(&self.config), &self.clock));
+            match reopened {
+                Ok(site) => {
+                    self.site = site;
+                    tracing::info!("the store is open again");
+                    return;
+                }
+                Err(error) => tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the store cannot be opened again; trying once more in a second"
+                ),
+            }
+            std::thread::sleep(REOPEN_AFTER);
+        }
+    }
+}
+
+/// What the writer wakes up for.
+enum Event {
+    Submission(Submission<Verdict>),
+    Command(Command),
+    /// The time to wait has passed.
+    Passed,
+    /// Every submitter is gone.
+    Over,
+}
+
+async fn next(intake: &mut Intake, wait: Duration) -> Event {
+    tokio::select! {
+        biased;
+        submission = intake.submissions.recv() => {
+            submission.map_or(Event::Over, Event::Submission)
+        }
+        Some(command) = intake.commands.recv() => Event::Command(command),
+        () = tokio::time::sleep(wait) => Event::Passed,
+    }
+}

@@ -1,0 +1,88 @@
+//! When to commit: company for trickles, no waiting for backlogs.
+//!
+//! A reading at QoS 1 or 2 waits for company at most `commit_delay`, one at QoS 0 at most
+//! `commit_delay_qos0`. Nobody waits where waiting would throttle: a publisher that stands with a
+//! full window says so ([`Submission::eager`]), and what queued up during a commit is a backlog.
+
+use crate::broker::Submission;
+
+/// Publishes in one group at most: bounds memory, and the time of a commit.
+const GROUP_PUBLISHES: usize = 8192;
+/// Payload and topic bytes in one group at most.
+const GROUP_BYTES: usize = 4 << 20;
+
+/// A group in the making.
+#[derive(Debug)]
+pub(super) struct Gathering<D> {
+    delay_ms: u64,
+    delay_qos0_ms: u64,
+    submissions: Vec<Submission<D>>,
+    publishes: usize,
+    bytes: usize,
+    /// When to commit, on the monotonic clock; `None` while it is empty.
+    due_ms: Option<u64>,
+}
+
+impl<D> Gathering<D> {
+    pub(super) fn new(delay_ms: u64, delay_qos0_ms: u64) -> Self {
+        Self {
+            delay_ms,
+            delay_qos0_ms,
+            submissions: Vec::new(),
+            publishes: 0,
+            bytes: 0,
+            due_ms: None,
+        }
+    }
+
+    /// Takes a submission that found the writer waiting.
+    pub(super) fn take(&mut self, submission: Submission<D>, now_ms: u64) {
+        let delay = match (submission.eager, submission.wants_commit()) {
+            (true, _) => 0,
+            (false, true) => self.delay_ms,
+            (false, false) => self.delay_qos0_ms,
+        };
+        self.add(submission, now_ms + delay);
+    }
+
+    /// Takes a submission that came while the writer was committing.
+    pub(super) fn take_queued(&mut self, submission: Submission<D>, now_ms: u64) {
+        let delay = if submission.wants_commit() {
+            0
+        } else {
+            self.delay_qos0_ms
+        };
+        self.add(submission, now_ms + delay);
+    }
+
+    fn add(&mut self, submission: Submission<D>, due_ms: u64) {
+        self.publishes += submission.incoming.len();
+        let bytes = submission.incoming.iter();
+        self.bytes += bytes
+            .map(|i| i.topic.len() + i.payload.len())
+            .sum::<usize>();
+        self.due_ms = Some(self.due_ms.map_or(due_ms, |due| due.min(due_ms)));
+        self.submissions.push(submission);
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.publishes >= GROUP_PUBLISHES || self.bytes >= GROUP_BYTES
+    }
+
+    pub(super) fn is_due(&self, now_ms: u64) -> bool {
+        self.is_full() || self.due_ms.is_some_and(|due| due <= now_ms)
+    }
+
+    /// How long it may still wait; `None` while it is empty.
+    pub(super) fn wait_ms(&self, now_ms: u64) -> Option<u64> {
+        self.due_ms.map(|due| due.saturating_sub(now_ms))
+    }
+
+    /// The group as it is; the next one begins.
+    pub(super) fn group(&mut self) -> Vec<Submission<D>> {
+        self.publishes = 0;
+        self.bytes = 0;
+        self.due_ms = None;
+        std::mem::take(&mut self.submissions)
+    }
+}

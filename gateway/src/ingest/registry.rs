@@ -1,0 +1,284 @@
+//! Names and numbers of sensors and balances, and the rules that apply to them.
+//!
+//! A sensor gets its number with its first reading, or with the meter of a balance that it is a
+//! part of; a balance gets its own when its meter is known. Numbers are never given twice.
+
+use crate::config::{ConcreteBalance, Config, SensorRule};
+use crate::source::{Name, Reason};
+use crate::store::SensorState;
+use engine::{BalanceId, EventTime, Kind, SensorId, SensorSpec};
+use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The most sensors that one store keeps; the readings of any further one are dead letters.
+pub const MAX_SENSORS: usize = 20_000;
+
+/// Sensors and balances.
+#[derive(Debug)]
+pub struct Registry {
+    config: Arc<Config>,
+    ids: FxHashMap<Name, SensorId>,
+    sensors: Vec<Sensor>,
+    /// What the configuration says of balances, by name, as far as their sensors are known.
+    declared: BTreeMap<String, ConcreteBalance>,
+    balances: Vec<String>,
+    balance_ids: BTreeMap<String, BalanceId>,
+}
+
+/// A sensor that is known.
+#[derive(Clone, Debug)]
+pub struct Sensor {
+    /// Its name.
+    pub name: Name,
+    /// `None`: the configuration has none for it any more.
+    pub rule: Option<SensorRule>,
+    /// Its oldest accepted event time.
+    pub first: Option<EventTime>,
+    /// Its newest accepted event time, and the value there.
+    pub last: Option<(EventTime, f64)>,
+    changed: bool,
+}
+
+/// A balance whose sensors are known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownBalance {
+    /// Its number.
+    pub id: BalanceId,
+    /// Its meter.
+    pub meter: SensorId,
+    /// Its parts.
+    pub parts: Vec<SensorId>,
+}
+
+/// What became known with a sensor.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    pub(super) sensors: Vec<SensorId>,
+    pub(super) balances: Vec<KnownBalance>,
+}
+
+impl Registry {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new(config: Arc<Config>) -> Self {
+        Self {
+            config,
+            ids: FxHashMap::default(),
+            sensors: Vec::new(),
+            declared: BTreeMap::new(),
+            balances: Vec::new(),
+            balance_ids: BTreeMap::new(),
+        }
+    }
+
+    /// All sensors, by number.
+    #[must_use]
+    pub fn sensors(&self) -> &[Sensor] {
+        &self.sensors
+    }
+
+    /// The names of all balances, by number.
+    #[must_use]
+    pub fn balances(&self) -> &[String] {
+        &self.balances
+    }
+
+    /// A sensor's number.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<SensorId> {
+        self.ids.get(name).copied()
+    }
+
+    /// A sensor.
+    ///
+    /// # Panics
+    /// If no sensor has that number.
+    #[must_use]
+    pub fn sensor(&self, id: SensorId) -> &Sensor {
+        &self.sensors[id.0 as usize]
+    }
+
+    /// A sensor's name, and the unit of its values.
+    #[must_use]
+    pub fn name_and_unit(&self, id: SensorId) -> (&str, Option<&str>) {
+        let sensor = self.sensor(id);
+        let unit = sensor.rule.as_ref().and_then(|rule| rule.unit.as_deref());
+        (sensor.name.as_str(), unit)
+    }
+
+    /// What the engine must know of a sensor. One without a rule keeps what it has.
+    #[must_use]
+    pub fn spec(&self, id: SensorId) -> SensorSpec {
+        let rule = self.sensor(id).rule.as_ref();
+        rule.map_or(SensorSpec::of_kind(Kind::Gauge), |rule| rule.spec)
+    }
+
+    /// The sensor that a reading names, known from now on.
+    pub(super) fn resolve(&mut self, name: &Name, news: &mut News) -> Result<SensorId, Reason> {
+        if let Some(id) = self.ids.get(name) {
+            return match &self.sensors[id.0 as usize].rule {
+                Some(_) => Ok(*id),
+                None => Err(Reason::UnknownSensor),
+            };
+        }
+        if self.config.sensor_for(name).is_none() {
+            return Err(Reason::UnknownSensor);
+        }
+        if self.sensors.len() >= MAX_SENSORS {
+            return Err(Reason::TooManySensors { cap: MAX_SENSORS });
+        }
+        let id = self.add_sensor(name.clone());
+        news.sensors.push(id);
+        self.declare(id);
+        for balance in self.config.balances_touching(name) {
+            self.complete(&balance.name, news);
+        }
+        Ok(id)
+    }
+
+    /// Gives a sensor the number that the store knows it by; numbers come in order.
+    pub(super) fn restore_sensor(&mut self, id: SensorId, name: &str) -> Option<SensorId> {
+        let name = Name::new(name).ok()?;
+        let given = self.add_sensor(name);
+        self.declare(given);
+        (given == id).then_some(given)
+    }
+
+    /// Gives a balance the number that the store knows it by; numbers come in order. `None`: the
+    /// configuration does not have it any more, or not all of its sensors.
+    pub(super) fn restore_balance(&mut self, name: &str) -> Option<KnownBalance> {
+        let id = self.add_balance(name);
+        let concrete = self.declared.get(name)?;
+        let meter = self.find(&concrete.meter)?;
+        let parts = concrete
+            .parts
+            .iter()
+            .filter_map(|part| self.find(part))
+            .collect();
+        Some(KnownBalance { id, meter, parts })
+    }
+
+    /// Balances that the configuration has, whose meters are known, and that have no number yet.
+    pub(super) fn complete_all(&mut self, news: &mut News) {
+        let names: Vec<String> = self.declared.keys().cloned().collect();
+        for name in names {
+            self.complete(&name, news);
+        }
+    }
+
+    /// A balance begins when its meter is known: its parts become known with it.
+    fn complete(&mut self, name: &str, news: &mut News) {
+        if self.balance_ids.contains_key(name) {
+            return;
+        }
+        let Some(concrete) = self.declared.get(name).cloned() else {
+            return;
+        };
+        let Some(meter) = self.find(&concrete.meter) else {
+            return;
+        };
+        let mut parts = Vec::with_capacity(concrete.parts.len());
+        for part in &concrete.parts {
+            match (self.find(part), Name::new(part)) {
+                (Some(id), _) => parts.push(id),
+                (None, Ok(part))
+                    if self.config.sensor_for(&part).is_some()
+                        && self.sensors.len() < MAX_SENSORS =>
+                {
+                    let id = self.add_sensor(part);
+                    news.sensors.push(id);
+                    self.declare(id);
+                    parts.push(id);
+                }
+                (None, _) => tracing::warn!(
+                    balance = name,
+                    part,
+                    "no [[sensor]] matches a part of a balance; it counts as nothing"
+                ),
+            }
+        }
+        let id = self.add_balance(name);
+        news.balances.push(KnownBalance { id, meter, parts });
+    }
+
+    fn declare(&mut self, id: SensorId) {
+        let name = self.sensor(id).name.clone();
+        for balance in self.config.balances_touching(&name) {
+            self.declared.insert(balance.name.clone(), balance);
+        }
+    }
+
+    fn add_sensor(&mut self, name: Name) -> SensorId {
+        let id = SensorId(u32::try_from(self.sensors.len()).expect("sensors are capped"));
+        self.sensors.push(Sensor {
+            rule: self.config.sensor_for(&name).cloned(),
+            name: name.clone(),
+            first: None,
+            last: None,
+            changed: true,
+        });
+        self.ids.insert(name, id);
+        id
+    }
+
+    fn add_balance(&mut self, name: &str) -> BalanceId {
+        let id = BalanceId(u32::try_from(self.balances.len()).expect("sensors are capped"));
+        self.balances.push(name.to_owned());
+        self.balance_ids.insert(name.to_owned(), id);
+        id
+    }
+
+    /// Notes a reading that counts.
+    pub(super) fn note(&mut self, id: SensorId, time: EventTime, value: f64) {
+        let sensor = &mut self.sensors[id.0 as usize];
+        sensor.first = Some(sensor.first.map_or(time, |first| first.min(time)));
+        if sensor.last.is_none_or(|(last, _)| time >= last) {
+            sensor.last = Some((time, value));
+        }
+        sensor.changed = true;
+    }
+
+    /// Restores what was noted.
+    pub(super) fn restore_state(&mut self, state: &SensorState) {
+        let sensor = &mut self.sensors[state.id.0 as usize];
+        sensor.first = state.first;
+        sensor.last = state.newest.zip(state.last_value);
+        sensor.changed = false;
+    }
+
+    /// A sensor as the store keeps it.
+    #[must_use]
+    pub fn state(&self, id: SensorId) -> SensorState {
+        let sensor = self.sensor(id);
+        SensorState {
+            id,
+            name: sensor.name.as_str().to_owned(),
+            newest: sensor.last.map(|(time, _)| time),
+            first: sensor.first,
+            last_value: sensor.last.map(|(_, value)| value),
+            fingerprint: fingerprint(&self.spec(id)),
+        }
+    }
+
+    /// Sensors that are different from what was last sealed.
+    pub(super) fn changed_states(&mut self) -> Vec<SensorState> {
+        let changed: Vec<SensorId> = (0..)
+            .zip(&mut self.sensors)
+            .filter_map(|(id, sensor): (u32, &mut Sensor)| {
+                std::mem::take(&mut sensor.changed).then_some(SensorId(id))
+            })
+            .collect();
+        changed.into_iter().map(|id| self.state(id)).collect()
+    }
+}
+
+/// Tells whether days were made by another specification than the one at hand.
+pub(super) fn fingerprint(spec: &SensorSpec) -> u64 {
+    // FNV-1a over the words of the specification: the same in every build.
+    format!("{spec:?}")
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+}

@@ -1,0 +1,170 @@
+//! The newest closed rows as retained messages: `sluice/<site>/day/<sensor>`, `…/diff/<sensor>`,
+//! `…/rest/<balance>`.
+//!
+//! They are made again from the rows at every start, so the broker keeps them in memory only.
+
+use super::{Announced, Registry, Site};
+use crate::broker::{Fanout, Qos, Submission};
+use crate::rows;
+use crate::source::Verdict;
+use crate::store::{Store, StoreError};
+use engine::{BalanceId, Day, DayRow, DiffRow, RestRow, SensorId};
+use std::collections::BTreeMap;
+
+/// Tells results to subscribers.
+#[derive(Debug)]
+pub(super) struct Results {
+    prefix: String,
+    days: BTreeMap<SensorId, Day>,
+    diffs: BTreeMap<SensorId, Day>,
+    rests: BTreeMap<BalanceId, Day>,
+}
+
+/// Keeps `day` where it is not older than what is known.
+fn is_newest<K: Ord>(newest: &mut BTreeMap<K, Day>, key: K, day: Day) -> bool {
+    let known = newest.entry(key).or_insert(day);
+    let newer = day >= *known;
+    *known = day.max(*known);
+    newer
+}
+
+impl Results {
+    pub(super) fn new(site: &str) -> Self {
+        Self {
+            prefix: format!("sluice/{site}"),
+            days: BTreeMap::new(),
+            diffs: BTreeMap::new(),
+            rests: BTreeMap::new(),
+        }
+    }
+
+    /// What the group at hand says, if it says anything.
+    pub(super) fn of(&mut self, site: &Site, fanout: &Fanout) -> Vec<Submission<Verdict>> {
+        let Announced {
+            changes, registry, ..
+        } = site.announced();
+        let mut said = Vec::new();
+        for change in &changes.days {
+            if change.row_changed {
+                self.day(
+                    registry,
+                    change.sensor,
+                    change.day,
+                    &change.state.row,
+                    &mut said,
+                );
+            }
+            if let Some(diff) = change.state.diff.filter(|_| change.diff_changed) {
+                self.diff(registry, change.sensor, change.day, &diff, &mut said);
+            }
+        }
+        for (balance, day, row) in &changes.rests {
+            self.rest(registry, *balance, *day, row, &mut said);
+        }
+        compose(fanout, said)
+    }
+
+    /// The newest closed rows that the store holds, for a start.
+    pub(super) fn known(
+        &mut self,
+        site: &Site,
+        store: &Store,
+        fanout: &Fanout,
+    ) -> Result<Vec<Submission<Verdict>>, StoreError> {
+        /// Days looked at for each sensor: a row that is older is not news.
+        const RECENT_DAYS: i32 = 3;
+        let (view, registry) = (store.view(), site.registry());
+        let mut said = Vec::new();
+        for (id, sensor) in (0..).map(SensorId).zip(registry.sensors()) {
+            let Some((newest, _)) = sensor.last else {
+                continue;
+            };
+            let last = site.day_of()(id, newest).number();
+            let from = Day::from_number(last - RECENT_DAYS);
+            for (day, state) in view.days(id, Some(from), None)? {
+                self.day(registry, id, day, &state.row, &mut said);
+                if let Some(diff) = state.diff {
+                    self.diff(registry, id, day, &diff, &mut said);
+                }
+            }
+        }
+        for id in (0..registry.balances().len()).filter_map(|i| u32::try_from(i).ok()) {
+            let id = BalanceId(id);
+            let rests = view.rests(id, None, None)?;
+            let recent = rests.len().saturating_sub(3);
+            for (day, row) in &rests[recent..] {
+                self.rest(registry, id, *day, row, &mut said);
+            }
+        }
+        Ok(compose(fanout, said))
+    }
+
+    fn day(
+        &mut self,
+        registry: &Registry,
+        id: SensorId,
+        day: Day,
+        row: &DayRow,
+        said: &mut Vec<(String, Vec<u8>)>,
+    ) {
+        if row.closed && is_newest(&mut self.days, id, day) {
+            let (name, unit) = registry.name_and_unit(id);
+            let json = serde_json::to_vec(&rows::Day::of(name, unit, day, row));
+            self.say("day", name, json, said);
+        }
+    }
+
+    fn diff(
+        &mut self,
+        registry: &Registry,
+        id: SensorId,
+        day: Day,
+        row: &DiffRow,
+        said: &mut Vec<(String, Vec<u8>)>,
+    ) {
+        if row.closed && is_newest(&mut self.diffs, id, day) {
+            let (name, unit) = registry.name_and_unit(id);
+            let json = serde_json::to_vec(&rows::Diff::of(name, unit, day, row));
+            self.say("diff", name, json, said);
+        }
+    }
+
+    fn rest(
+        &mut self,
+        registry: &Registry,
+        id: BalanceId,
+        day: Day,
+        row: &RestRow,
+        said: &mut Vec<(String, Vec<u8>)>,
+    ) {
+        if row.closed && is_newest(&mut self.rests, id, day) {
+            let name = &registry.balances()[id.0 as usize];
+            let name_of = |part| registry.sensor(part).name.as_str().to_owned();
+            let json = serde_json::to_vec(&rows::Rest::of(name, None, day, row, name_of));
+            self.say("rest", name, json, said);
+        }
+    }
+
+    fn say(
+        &self,
+        what: &str,
+        name: &str,
+        json: serde_json::Result<Vec<u8>>,
+        said: &mut Vec<(String, Vec<u8>)>,
+    ) {
+        match json {
+            Ok(json) => said.push((format!("{}/{what}/{name}", self.prefix), json)),
+            Err(error) => tracing::error!(%error, name, "a result could not be written as JSON"),
+        }
+    }
+}
+
+fn compose(fanout: &Fanout, said: Vec<(String, Vec<u8>)>) -> Vec<Submission<Verdict>> {
+    if said.is_empty() {
+        return Vec::new();
+    }
+    let messages = said
+        .iter()
+        .map(|(topic, json)| (topic.as_str(), json.as_slice(), Qos::AtLeastOnce, true));
+    vec![fanout.compose_derived(messages, Verdict::NotMapped)]
+}

@@ -1,0 +1,554 @@
+//! What the writer knows of its site: the engine, the names, and the group in the making.
+//!
+//! [`Site::open`] makes it from the last seal and the log's tail; from then on every group goes
+//! [`begin`](Site::begin) → [`take`](Site::take) … → [`settle`](Site::settle) →
+//! [`commit`](Site::commit). After a failure in between it is ahead of the disk, and is opened
+//! again.
+
+use super::command::{Order, Outcome, Refusal};
+use super::judge::{Now, judge};
+use super::registry::{KnownBalance, News, Registry};
+use crate::clock::Clock;
+use crate::config::{ClockMode, Config};
+use crate::source::{Decoded, Reason, Verdict};
+use crate::store::{
+    BrokerWrite, Changed, Committed, Fate, Group, Letter, Logged, Store, StoreError,
+};
+use engine::{
+    Admission, Calendar, Changes, Day, Engine, EventTime, Past, Reading, Rules, SensorId,
+    SensorMemory, SiteClock, Stamp,
+};
+use std::sync::Arc;
+
+/// Bytes of a payload that a dead letter keeps.
+const LETTER_PAYLOAD_BYTES: usize = 1024;
+/// Bytes of a topic that a dead letter keeps.
+const LETTER_TOPIC_BYTES: usize = 1024;
+/// Late readings that one order may accept.
+const ACCEPTED_AT_ONCE: usize = 100_000;
+
+/// A site as its writer knows it.
+pub struct Site {
+    config: Arc<Config>,
+    engine: Engine,
+    registry: Registry,
+    /// The group in the making, with the totals so far.
+    group: Group,
+    now: Now,
+    changes: Changes,
+}
+
+/// What a commit brought.
+#[derive(Clone, Copy, Debug)]
+pub struct Announced<'a> {
+    /// What was judged.
+    pub group: &'a Group,
+    /// The rows that are different now.
+    pub changes: &'a Changes,
+    /// Whose they are.
+    pub registry: &'a Registry,
+}
+
+impl Site {
+    /// The site as the store left it: the last seal, and the log's tail on top of it.
+    pub fn open(store: &mut Store, config: Arc<Config>, clock: &Clock) -> Result<Self, StoreError> {
+        let checkpoint = store.checkpoint()?;
+        let mut site = Self {
+            engine: Engine::new(rules(&config), checkpoint.site_time_ms),
+            registry: Registry::new(Arc::clone(&config)),
+            config,
+            group: Group {
+                next_seq: checkpoint.next_seq,
+                counters: checkpoint.counters,
+                ..Group::default()
+            },
+            now: Now {
+                stamp_ms: clock.wall_ms(),
+                latest_ms: None,
+            },
+            changes: Changes::default(),
+        };
+        for state in &checkpoint.sensors {
+            let known = site.registry.restore_sensor(state.id, &state.name);
+            let id = known.ok_or_else(|| out_of_step("sensors", state.id.0))?;
+            site.registry.restore_state(state);
+            let memory = remember(&*store, id, state.newest)?;
+            site.engine.register(id, site.registry.spec(id), memory);
+        }
+        for (_, name) in &checkpoint.balances {
+            if let Some(balance) = site.registry.restore_balance(name) {
+                let open = open_rests(store, &balance)?;
+                site.register(balance, open);
+            }
+        }
+        let mut groups = Vec::new();
+        store.replay::<StoreError>(|group| {
+            groups.push(group);
+            Ok(())
+        })?;
+        for group in groups {
+            site.repeat(group, store)?;
+        }
+        site.begin(clock);
+        site.catch_up(store)?;
+        Ok(site)
+    }
+
+    /// The names.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub(super) fn changed_states(&mut self) -> Vec<crate::store::SensorState> {
+        self.registry.changed_states()
+    }
+
+    /// What the last commit brought.
+    #[must_use]
+    pub fn announced(&self) -> Announced<'_> {
+        Announced {
+            group: &self.group,
+            changes: &self.changes,
+            registry: &self.registry,
+        }
+    }
+
+    /// Readings in memory.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.engine.held()
+    }
+
+    /// Begins a group at the clock's time.
+    pub fn begin(&mut self, clock: &Clock) {
+        let wall_ms = clock.wall_ms();
+        let trusted_ms = clock.trusted_wall_ms();
+        let (stamp_ms, latest_ms) = match self.config.time.clock {
+            ClockMode::Wall => {
+                if let Some(now) = trusted_ms {
+                    self.engine.advance(now);
+                }
+                let tolerance = self.config.time.future_tolerance_ms;
+                (wall_ms, trusted_ms.map(|now| now.saturating_add(tolerance)))
+            }
+            ClockMode::Event => (self.engine.site_time_ms().unwrap_or(wall_ms), None),
+        };
+        self.now = Now {
+            stamp_ms,
+            latest_ms,
+        };
+        let group = &mut self.group;
+        group.first_seq = group.next_seq;
+        group.arrived_ms = stamp_ms;
+        group.new_sensors.clear();
+        group.new_balances.clear();
+        group.readings.clear();
+        group.letters.clear();
+        self.changes = Changes::default();
+    }
+
+    /// Judges one message and puts its readings where they belong.
+    pub fn take(
+        &mut self,
+        topic: &str,
+        payload: &[u8],
+        verdict: &Verdict,
+        store: &mut Store,
+    ) -> Result<(), StoreError> {
+        match verdict {
+            Verdict::NotMapped => {}
+            Verdict::Letter(reason) => self.refuse(topic, payload, reason),
+            Verdict::Readings(readings) => {
+                for decoded in readings {
+                    match self.judge(decoded, store)? {
+                        Ok(reading) => self.admit(reading, topic, payload, store)?,
+                        Err(reason) => self.refuse(topic, payload, &reason),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn judge(
+        &mut self,
+        decoded: &Decoded,
+        store: &mut Store,
+    ) -> Result<Result<Reading, Reason>, StoreError> {
+        let mut news = News::default();
+        let resolved = self.registry.resolve(&decoded.sensor, &mut news);
+        self.welcome(news, store)?;
+        Ok(
+            resolved.and_then(|id| match &self.registry.sensor(id).rule {
+                Some(rule) => judge(id, rule, decoded, self.now),
+                None => Err(Reason::UnknownSensor),
+            }),
+        )
+    }
+
+    fn admit(
+        &mut self,
+        reading: Reading,
+        topic: &str,
+        payload: &[u8],
+        store: &mut Store,
+    ) -> Result<(), StoreError> {
+        let admission = self.engine.admit(reading, &mut &*store)?;
+        match admission {
+            Admission::Kept { held } => {
+                self.refuse(topic, payload, &Reason::ConflictKept { held });
+            }
+            Admission::Accepted => self.log(reading, Fate::Accepted),
+            Admission::Corrected { .. } => self.log(reading, Fate::Corrected),
+            Admission::SetAside { .. } => self.log(reading, Fate::Late),
+            Admission::Duplicate => {
+                self.number();
+                self.group.counters.duplicate += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn log(&mut self, reading: Reading, fate: Fate) {
+        let seq = self.number();
+        let counters = &mut self.group.counters;
+        match fate {
+            Fate::Accepted | Fate::AcceptedLate => counters.accepted += 1,
+            Fate::Corrected | Fate::CorrectedLate => counters.corrected += 1,
+            Fate::Late => counters.late += 1,
+        }
+        if fate.is_held() {
+            self.registry
+                .note(reading.sensor, reading.time, reading.value);
+        }
+        self.group.readings.push(Logged {
+            seq,
+            sensor: reading.sensor,
+            time: reading.time,
+            tie: reading.tie,
+            value: reading.value,
+            fate,
+        });
+    }
+
+    fn refuse(&mut self, topic: &str, payload: &[u8], reason: &Reason) {
+        let seq = self.number();
+        self.group.counters.dead_letter += 1;
+        self.group.letters.push(Letter {
+            seq,
+            arrived_ms: self.group.arrived_ms,
+            topic: beginning(topic, LETTER_TOPIC_BYTES).to_owned(),
+            reason: format!("{}: {reason}", reason.code()),
+            payload: payload[..payload.len().min(LETTER_PAYLOAD_BYTES)].to_vec(),
+        });
+    }
+
+    /// The next place in the order of arrival, for a reading that was received.
+    fn number(&mut self) -> u64 {
+        self.group.counters.received += 1;
+        let seq = self.group.next_seq;
+        self.group.next_seq += 1;
+        seq
+    }
+
+    /// Carries out an operator's order within the group that was begun.
+    pub(super) fn obey(
+        &mut self,
+        order: &Order,
+        store: &mut Store,
+    ) -> Result<Result<Outcome, Refusal>, StoreError> {
+        let mut outcome = Outcome {
+            accepted: 0,
+            corrected: 0,
+            unchanged: 0,
+        };
+        let readings = match order {
+            Order::Correct {
+                sensor,
+                time,
+                value,
+            } => match self.correction(sensor, *time, *value) {
+                Ok(reading) => vec![reading],
+                Err(refusal) => return Ok(Err(refusal)),
+            },
+            Order::AcceptLate {
+                sensor,
+                from_ms,
+                to_ms,
+            } => match self.set_aside(sensor.as_deref(), *from_ms, *to_ms, store)? {
+                Ok(readings) => readings,
+                Err(refusal) => return Ok(Err(refusal)),
+            },
+        };
+        for reading in readings {
+            match self.engine.overrule(reading, &mut &*store)? {
+                Admission::Accepted => {
+                    outcome.accepted += 1;
+                    self.log(reading, Fate::AcceptedLate);
+                }
+                Admission::Corrected { .. } => {
+                    outcome.corrected += 1;
+                    self.log(reading, Fate::CorrectedLate);
+                }
+                Admission::Duplicate | Admission::SetAside { .. } | Admission::Kept { .. } => {
+                    outcome.unchanged += 1;
+                    self.number();
+                    self.group.counters.duplicate += 1;
+                }
+            }
+        }
+        tracing::info!(?order, ?outcome, "an operator's change");
+        Ok(Ok(outcome))
+    }
+
+    fn correction(&self, sensor: &str, time: EventTime, value: f64) -> Result<Reading, Refusal> {
+        let id = self.registry.find(sensor);
+        let id = id.ok_or_else(|| Refusal::UnknownSensor(sensor.to_owned()))?;
+        if !value.is_finite() {
+            return Err(Refusal::Value(Reason::NonFinite));
+        }
+        if let Some(latest) = self.now.latest_ms
+            && time.ms() > latest
+        {
+            let ahead_ms = time.ms() - latest;
+            return Err(Refusal::Value(Reason::FutureTime { ahead_ms }));
+        }
+        Ok(Reading {
+            sensor: id,
+            time,
+            tie: 0,
+            value,
+            exempt: true,
+        })
+    }
+
+    fn set_aside(
+        &self,
+        sensor: Option<&str>,
+        from_ms: Option<i64>,
+        to_ms: Option<i64>,
+        store: &Store,
+    ) -> Result<Result<Vec<Reading>, Refusal>, StoreError> {
+        let id = match sensor.map(|name| (name, self.registry.find(name))) {
+            None => None,
+            Some((_, Some(id))) => Some(id),
+            Some((name, None)) => return Ok(Err(Refusal::UnknownSensor(name.to_owned()))),
+        };
+        let rows = store.view().late(id, from_ms, to_ms, ACCEPTED_AT_ONCE)?;
+        let readings: Vec<Reading> = rows
+            .into_iter()
+            .filter(|row| !row.accepted)
+            .map(|row| Reading {
+                sensor: row.sensor,
+                time: row.time,
+                tie: row.tie,
+                value: row.value,
+                exempt: true,
+            })
+            .collect();
+        if readings.is_empty() {
+            return Ok(Err(Refusal::NothingLate));
+        }
+        Ok(Ok(readings))
+    }
+
+    /// Whether days are due to close for want of readings.
+    pub(super) fn is_due(&mut self, clock: &Clock) -> bool {
+        match (self.config.time.clock, clock.trusted_wall_ms()) {
+            (ClockMode::Wall, Some(now)) => self.engine.advance(now),
+            (ClockMode::Wall | ClockMode::Event, _) => {}
+        }
+        self.engine.is_due()
+    }
+
+    /// Ends the group: what is different now.
+    pub fn settle(&mut self, store: &mut Store) -> Result<(), StoreError> {
+        self.changes = self.engine.settle(&mut &*store)?;
+        let group = &mut self.group;
+        group.site_time_ms = self.engine.site_time_ms();
+        let changed = !self.changes.days.is_empty() || !self.changes.rests.is_empty();
+        if changed && group.next_seq == group.first_seq {
+            // Rows that closed by the clock alone must close again when the log is repeated.
+            group.next_seq += 1;
+        }
+        Ok(())
+    }
+
+    /// Writes the group, and the rows of the broker that belong to it. `None`: there is nothing to
+    /// write.
+    pub fn commit(
+        &mut self,
+        store: &mut Store,
+        rows: &[BrokerWrite],
+    ) -> Result<Option<Committed>, StoreError> {
+        if self.group.next_seq == self.group.first_seq && rows.is_empty() {
+            return Ok(None);
+        }
+        let committed = store.commit(&self.group, rows)?;
+        self.announce(store);
+        Ok(Some(committed))
+    }
+
+    fn announce(&self, store: &Store) {
+        let mut sensors: Vec<SensorId> = self.changes.days.iter().map(|c| c.sensor).collect();
+        sensors.extend(self.group.new_sensors.iter().map(|(id, _)| *id));
+        sensors.sort_unstable();
+        sensors.dedup();
+        let days = self.changes.days.iter();
+        store.announce(Changed {
+            days: days.map(|c| (c.sensor, c.day, c.state.clone())).collect(),
+            rests: self.changes.rests.clone(),
+            sensors: sensors
+                .into_iter()
+                .map(|id| self.registry.state(id))
+                .collect(),
+        });
+    }
+
+    /// The day that a reading belongs to.
+    pub(super) fn day_of(&self) -> impl Fn(SensorId, EventTime) -> Day + use<> {
+        let calendar = Calendar::new(self.config.site.timezone);
+        let sensors = 0..self.registry.sensors().len();
+        let stamps: Vec<Stamp> = sensors
+            .map(|i| SensorId(u32::try_from(i).expect("sensors are capped")))
+            .map(|id| self.registry.spec(id).stamp)
+            .collect();
+        move |sensor, time| calendar.day_of(time, stamps[sensor.0 as usize])
+    }
+
+    /// The first day that retention keeps.
+    pub(super) fn drop_before(&self, retain_ms: i64) -> Option<Day> {
+        let now = self.engine.site_time_ms()?;
+        let oldest = EventTime::from_ms(now.checked_sub(retain_ms)?)?;
+        Some(Calendar::new(self.config.site.timezone).day_of(oldest, Stamp::Start))
+    }
+
+    pub(super) fn hand_over(&mut self, days: usize) {
+        self.engine.hand_over(days);
+    }
+
+    /// Makes known to the engine, and to the log, what became known with a sensor.
+    fn welcome(&mut self, news: News, store: &mut Store) -> Result<(), StoreError> {
+        for id in news.sensors {
+            let name = self.registry.sensor(id).name.as_str().to_owned();
+            self.engine
+                .register(id, self.registry.spec(id), SensorMemory::default());
+            self.group.new_sensors.push((id, name));
+        }
+        for balance in news.balances {
+            let name = self.registry.balances()[balance.id.0 as usize].clone();
+            self.group.new_balances.push((balance.id, name));
+            let (id, meter) = (balance.id, balance.meter);
+            self.register(balance, Vec::new());
+            for (day, state) in store.view().days(meter, None, None)? {
+                if state.diff.is_some() {
+                    self.engine.reconsider(id, day);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn register(&mut self, balance: KnownBalance, open: Vec<Day>) {
+        let KnownBalance { id, meter, parts } = balance;
+        self.engine.register_balance(id, meter, parts, open);
+    }
+
+    /// Repeats a group of the log: what was decided then is not decided again.
+    fn repeat(&mut self, group: Group, store: &mut Store) -> Result<(), StoreError> {
+        for (id, name) in &group.new_sensors {
+            let known = self.registry.restore_sensor(*id, name);
+            let id = known.ok_or_else(|| out_of_step("log", group.first_seq))?;
+            self.engine
+                .register(id, self.registry.spec(id), SensorMemory::default());
+        }
+        for (_, name) in &group.new_balances {
+            if let Some(balance) = self.registry.restore_balance(name) {
+                self.register(balance, Vec::new());
+            }
+        }
+        for logged in &group.readings {
+            if logged.fate.is_held() {
+                let reading = Reading {
+                    sensor: logged.sensor,
+                    time: logged.time,
+                    tie: logged.tie,
+                    value: logged.value,
+                    exempt: true,
+                };
+                self.engine.restore(reading, &mut &*store)?;
+                self.registry.note(logged.sensor, logged.time, logged.value);
+            }
+        }
+        if let Some(site_time) = group.site_time_ms {
+            self.engine.advance(site_time);
+        }
+        self.changes = self.engine.settle(&mut &*store)?;
+        self.group = group;
+        self.announce(store);
+        Ok(())
+    }
+
+    /// A configuration may know balances that the store does not: their days are made now.
+    fn catch_up(&mut self, store: &mut Store) -> Result<(), StoreError> {
+        let mut news = News::default();
+        self.registry.complete_all(&mut news);
+        if news.balances.is_empty() {
+            return Ok(());
+        }
+        self.welcome(news, store)?;
+        self.group.next_seq += 1;
+        self.settle(store)?;
+        self.commit(store, &[])?;
+        Ok(())
+    }
+}
+
+fn rules(config: &Config) -> Rules {
+    Rules {
+        calendar: Calendar::new(config.site.timezone),
+        allowed_lateness_ms: config.time.allowed_lateness_ms,
+        grace_ms: config.time.grace_ms,
+        clock: match config.time.clock {
+            ClockMode::Wall => SiteClock::Wall,
+            ClockMode::Event => SiteClock::Event,
+        },
+    }
+}
+
+/// Only the day of the newest reading can be open: any earlier one ended before that.
+fn remember(
+    mut store: &Store,
+    id: SensorId,
+    newest: Option<EventTime>,
+) -> Result<SensorMemory, StoreError> {
+    let last = store.before(id, Day::from_number(i32::MAX))?;
+    let open = last.iter().filter(|(_, state)| !state.row.closed);
+    Ok(SensorMemory {
+        newest,
+        open: open.map(|(day, _)| *day).collect(),
+        last_day: last.map(|(day, _)| day),
+    })
+}
+
+/// The days on which a balance's row was left provisional.
+fn open_rests(store: &Store, balance: &KnownBalance) -> Result<Vec<Day>, StoreError> {
+    let rests = store.view().rests(balance.id, None, None)?;
+    let open = rests.into_iter().rev().take_while(|(_, row)| !row.closed);
+    Ok(open.map(|(day, _)| day).collect())
+}
+
+/// The names in the store do not follow each other: another program wrote there.
+fn out_of_step(table: &'static str, key: impl std::fmt::Display) -> StoreError {
+    StoreError::Damaged {
+        doing: "number the sensors",
+        table,
+        key: key.to_string(),
+        why: "the numbers do not follow each other".to_owned(),
+    }
+}
+
+fn beginning(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}

@@ -1,0 +1,175 @@
+//! The gateway's figures as Prometheus reads them. `docs/METRICS.md` says what each means.
+//!
+//! It holds no state: everything shown is read from the status at that moment, so that the two can
+//! never disagree.
+
+use std::fmt::{self, Display, Write as _};
+
+use crate::web::rows::Status;
+
+/// The text format that [`exposition`] writes.
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// All figures, one family after the other.
+pub(crate) fn exposition(status: &Status, watchers: usize) -> String {
+    let mut out = Exposition(String::new());
+    let version = [("site", status.site.as_str()), ("version", &status.version)];
+    out.gauge(
+        "sluice_build_info",
+        "The gateway that answers; always 1.",
+        &version,
+        1,
+    );
+    out.gauge(
+        "sluice_uptime_seconds",
+        "Since the daemon started.",
+        &[],
+        status.uptime,
+    );
+    let trusted = u8::from(status.clock.synchronised);
+    out.gauge(
+        "sluice_clock_synchronised",
+        "Whether the clock is trusted.",
+        &[],
+        trusted,
+    );
+
+    let counters = status.counters;
+    let help = "Readings by what became of them, for the life of the store.";
+    out.family("sluice_readings_total", "counter", help);
+    for (fate, count) in [
+        ("accepted", counters.accepted),
+        ("duplicate", counters.duplicate),
+        ("corrected", counters.corrected),
+        ("late", counters.late),
+        ("dead_letter", counters.dead_letter),
+    ] {
+        out.sample("sluice_readings_total", &[("fate", fate)], count);
+    }
+
+    out.gauge(
+        "sluice_store_bytes",
+        "Size of the store's file.",
+        &[],
+        status.store.bytes,
+    );
+    let help = "Commits since the daemon started.";
+    out.counter("sluice_store_commits_total", help, status.store.commits);
+    let clients = status.broker.connections;
+    out.gauge(
+        "sluice_broker_connections",
+        "MQTT clients connected.",
+        &[],
+        clients,
+    );
+    let pending = status.upstream.pending;
+    out.gauge(
+        "sluice_upstream_pending",
+        "Rows that wait to be sent upstream.",
+        &[],
+        pending,
+    );
+    out.gauge(
+        "sluice_live_watchers",
+        "WebSocket clients that watch.",
+        &[],
+        watchers,
+    );
+    out.0
+}
+
+struct Exposition(String);
+
+impl Exposition {
+    fn gauge(&mut self, name: &str, help: &str, labels: &[(&str, &str)], value: impl Display) {
+        self.family(name, "gauge", help);
+        self.sample(name, labels, value);
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: impl Display) {
+        self.family(name, "counter", help);
+        self.sample(name, &[], value);
+    }
+
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        self.line(format_args!("# HELP {name} {help}"));
+        self.line(format_args!("# TYPE {name} {kind}"));
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        let labels: Vec<String> = labels
+            .iter()
+            .map(|(label, text)| format!("{label}=\"{}\"", escaped(text)))
+            .collect();
+        if labels.is_empty() {
+            self.line(format_args!("{name} {value}"));
+        } else {
+            self.line(format_args!("{name}{{{}}} {value}", labels.join(",")));
+        }
+    }
+
+    fn line(&mut self, line: fmt::Arguments<'_>) {
+        writeln!(self.0, "{line}").expect("a String takes all that is written to it");
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::rows::{
+        BrokerStatus, ClockStatus, Counters, StoreStatus, UpstreamStatus, Word,
+    };
+
+    fn status() -> Status {
+        Status {
+            site: "a \"home\"".to_owned(),
+            version: "0.1.0".to_owned(),
+            uptime: 90,
+            clock: ClockStatus {
+                mode: Word::Borrowed("wall"),
+                synchronised: true,
+            },
+            counters: Counters {
+                received: 3,
+                accepted: 2,
+                late: 1,
+                ..Counters::default()
+            },
+            store: StoreStatus {
+                bytes: 4096,
+                commits: 2,
+            },
+            upstream: UpstreamStatus::off(),
+            broker: BrokerStatus { connections: 1 },
+        }
+    }
+
+    #[test]
+    fn every_figure_is_documented_and_every_documented_figure_is_there() {
+        let text = exposition(&status(), 0);
+        let shown = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        let mut shown: Vec<_> = shown.filter_map(|line| line.split(' ').next()).collect();
+        let document = include_str!("../../docs/METRICS.md");
+        let written = document
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `sluice_"));
+        let written = written.filter_map(|line| line.split(['`', '{']).next());
+        let mut written: Vec<_> = written.map(|name| format!("sluice_{name}")).collect();
+        shown.sort_unstable();
+        written.sort_unstable();
+        assert_eq!(shown, written);
+    }
+
+    #[test]
+    fn a_label_cannot_end_its_line() {
+        let text = exposition(&status(), 0);
+        assert!(text.contains(r#"sluice_build_info{site="a \"home\"",version="0.1.0"} 1"#));
+        assert!(text.contains("sluice_readings_total{fate=\"late\"} 1\n"));
+    }
+}
