@@ -192,6 +192,7 @@ async fn carry_out(commands: &mpsc::Sender<Command>, order: Order) -> Response {
             let (status, code) = match &refusal {
                 Refusal::UnknownSensor(_) => (StatusCode::NOT_FOUND, "unknown_sensor"),
                 Refusal::Value(reason) => (StatusCode::BAD_REQUEST, reason.code()),
+                Refusal::Forgotten => (StatusCode::BAD_REQUEST, "forgotten"),
                 Refusal::NothingLate => (StatusCode::NOT_FOUND, "nothing_late"),
                 Refusal::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store"),
             };

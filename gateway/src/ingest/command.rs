@@ -55,6 +55,9 @@ pub enum Refusal {
     /// The value is not one that this sensor can have.
     #[error("the value is refused: {0}")]
     Value(Reason),
+    /// Retention has removed what it would correct.
+    #[error("the readings of that day are not kept any more ([store] retain_readings)")]
+    Forgotten,
     /// There were none to accept.
     #[error("no reading that was set aside matches; `sluice late` lists them")]
     NothingLate,

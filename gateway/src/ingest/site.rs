@@ -314,6 +314,10 @@ impl Site {
             let ahead_ms = time.ms() - latest;
             return Err(Refusal::Value(Reason::FutureTime { ahead_ms }));
         }
+        let kept_from = self.drop_before(self.config.store.retain_readings_ms);
+        if kept_from.is_some_and(|kept| self.day_of()(id, time) < kept) {
+            return Err(Refusal::Forgotten);
+        }
         Ok(Reading {
             sensor: id,
             time,

@@ -243,7 +243,8 @@ fn cut(table: &mut Table<'_, u64, Bytes>, cap: u64) -> Result<u64, Fault> {
     Ok(beyond)
 }
 
-/// Retention: removes what belongs to days before `day`; says how many blocks.
+/// Retention: removes the readings of days before `day`, and keeps what was made of them; says how
+/// many blocks.
 fn drop_before(
     txn: &WriteTransaction,
     day: Day,
@@ -252,17 +253,11 @@ fn drop_before(
     let mut dropped = 0;
     let before = day.number();
     let mut blocks = txn.open_table(BLOCKS)?;
-    let mut days = txn.open_table(DAYS)?;
     for sensor in ids(&txn.open_table(SENSORS)?)? {
         blocks.retain_in((sensor, i32::MIN, 0)..(sensor, before, 0), |_, _| {
             dropped += 1;
             false
         })?;
-        days.retain_in((sensor, i32::MIN)..(sensor, before), |_, _| false)?;
-    }
-    let mut rests = txn.open_table(RESTS)?;
-    for balance in ids(&txn.open_table(BALANCES)?)? {
-        rests.retain_in((balance, i32::MIN)..(balance, before), |_, _| false)?;
     }
     let mut late = txn.open_table(LATE)?;
     let mut old = Vec::new();
