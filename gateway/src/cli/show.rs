@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use super::SharedArgs;
 use super::ask::{AskArgs, Gateway};
 use super::exit::Outcome;
+use super::operate::{AcceptArgs, accept_late};
 use super::table::{self, Look};
 use crate::web::rows::{Days, Diffs, Lates, Letters, Rests, Sensors, Status};
 use crate::web::when::Edge;
@@ -78,13 +79,8 @@ pub(super) struct LateArgs {
 
 #[derive(Debug, Clone, Subcommand)]
 enum LateCommand {
-    /// Make readings that were set aside count
-    #[command(hide = true)]
-    Accept {
-        /// Their numbers in the order of arrival, as the list shows them
-        #[arg(required = true, value_name = "SEQ")]
-        seqs: Vec<u64>,
-    },
+    /// Make readings that were set aside count after all
+    Accept(AcceptArgs),
 }
 
 type Query = Vec<(&'static str, String)>;
@@ -187,13 +183,7 @@ pub(super) async fn late(shared: &SharedArgs, args: LateArgs) -> Outcome {
             )
             .await
         }
-        Some(LateCommand::Accept { seqs }) => {
-            let count = seqs.len();
-            Err(
-                anyhow::anyhow!("cannot accept {count} late readings: it is not wired up yet")
-                    .into(),
-            )
-        }
+        Some(LateCommand::Accept(accept)) => accept_late(shared, accept).await,
     }
 }
 
