@@ -13,6 +13,8 @@ mod block;
 mod broker;
 mod bytes;
 mod decimal;
+#[cfg(test)]
+mod document;
 mod error;
 mod late;
 mod log;

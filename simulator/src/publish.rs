@@ -5,10 +5,9 @@
 //! again. [`run`] returns when every message has been acknowledged.
 
 pub(crate) mod link;
+mod options;
 
-use std::fmt;
 use std::io;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,75 +18,12 @@ use tokio::time::Instant;
 use crate::fleet::Fleet;
 pub use crate::packet::Qos;
 use crate::scenario::{Readings, Scenario};
+pub use options::{Broker, INFLIGHT_MAX, Login, Options, Speed};
 
 use link::{Identity, Link, LinkError};
 
 /// How often a progress callback is called.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
-/// The most publishes in flight of one client; packet ids are 16 bits wide, and 0 is none.
-pub const INFLIGHT_MAX: u16 = 65_534;
-
-/// How to publish.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Where the broker listens.
-    pub broker: Broker,
-    /// Quality of service.
-    pub qos: Qos,
-    /// Simulated time against real time.
-    pub speed: Speed,
-    /// Parallel connections, at most one a home.
-    pub clients: u32,
-    /// Unacknowledged publishes of each, at most [`INFLIGHT_MAX`].
-    pub inflight: u16,
-    /// User name and password.
-    pub login: Option<Login>,
-    /// For how long a lost broker is called again before giving up.
-    pub patience: Duration,
-}
-
-impl Options {
-    /// A single client at `QoS` 1 and the seed's pace, 100 in flight, a minute's patience.
-    #[must_use]
-    pub fn to(broker: Broker) -> Self {
-        Self {
-            broker,
-            qos: Qos::One,
-            speed: Speed::SEED,
-            clients: 1,
-            inflight: 100,
-            login: None,
-            patience: Duration::from_secs(60),
-        }
-    }
-}
-
-/// A broker's address: `host:port`, the port being 1883 where it is left out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Broker {
-    /// A name or an address.
-    pub host: String,
-    /// A TCP port.
-    pub port: u16,
-}
-
-/// What a client presents to the broker.
-#[derive(Clone)]
-pub struct Login {
-    /// The user name, at most 65 535 bytes.
-    pub user: String,
-    /// The password, at most 65 535 bytes.
-    pub password: Option<Vec<u8>>,
-}
-
-/// Simulated seconds a real second.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Speed {
-    /// So many.
-    Times(f64),
-    /// As fast as the broker takes it.
-    Max,
-}
 
 /// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -334,13 +270,19 @@ impl Client {
             }
             Err(other) => return Err(other.give_up(&identity)),
         };
+        let mut trouble = Trouble::default();
         loop {
+            let opened = Instant::now();
+            let before = outbox.acknowledged();
             match link.drive(&mut outbox).await {
                 Ok(()) => break,
                 Err(LinkError::Io(lost)) => {
                     // A broker may wait for our end to close before it takes us back.
                     drop(link);
-                    link = reopen(&identity, self.patience, lost).await?;
+                    if outbox.acknowledged() > before || opened.elapsed() > self.patience {
+                        trouble = Trouble::default();
+                    }
+                    link = trouble.reopen(&identity, self.patience, lost).await?;
                     self.board.reconnects.fetch_add(1, Ordering::Relaxed);
                     outbox.resume();
                 }
@@ -352,111 +294,44 @@ impl Client {
     }
 }
 
-async fn reopen(
-    identity: &Identity,
-    patience: Duration,
-    mut lost: io::Error,
-) -> Result<Link, PublishError> {
-    const FIRST_WAIT: Duration = Duration::from_millis(50);
-    const LONGEST_WAIT: Duration = Duration::from_secs(2);
-    let began = Instant::now();
-    let mut wait = FIRST_WAIT;
-    while began.elapsed() < patience {
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(LONGEST_WAIT);
-        match Link::open(identity).await {
-            Ok(link) => return Ok(link),
-            Err(LinkError::Io(error)) => lost = error,
-            Err(other) => return Err(other.give_up(identity)),
-        }
-    }
-    Err(PublishError::Lost {
-        broker: identity.broker.clone(),
-        patience,
-        source: lost,
-    })
+/// How long the broker has been of no use: away, or there and gone again without acknowledging
+/// anything.
+#[derive(Debug, Default)]
+struct Trouble {
+    since: Option<Instant>,
 }
 
-impl Speed {
-    /// A quarter hour a second.
-    pub const SEED: Self = Self::Times(900.0);
-}
-
-impl FromStr for Speed {
-    type Err = String;
-
-    fn from_str(given: &str) -> Result<Self, String> {
-        if given == "max" {
-            return Ok(Self::Max);
+impl Trouble {
+    async fn reopen(
+        &mut self,
+        identity: &Identity,
+        patience: Duration,
+        mut lost: io::Error,
+    ) -> Result<Link, PublishError> {
+        const FIRST_WAIT: Duration = Duration::from_millis(50);
+        const LONGEST_WAIT: Duration = Duration::from_secs(2);
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let mut wait = FIRST_WAIT;
+        while since.elapsed() < patience {
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
+            match Link::open(identity).await {
+                Ok(link) => return Ok(link),
+                Err(LinkError::Io(error)) => lost = error,
+                Err(other) => return Err(other.give_up(identity)),
+            }
         }
-        given
-            .parse::<f64>()
-            .ok()
-            .filter(|factor| factor.is_finite() && *factor > 0.0)
-            .map(Self::Times)
-            .ok_or_else(|| "a speed is a number above 0, or max".to_owned())
-    }
-}
-
-impl fmt::Display for Broker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
-}
-
-impl FromStr for Broker {
-    type Err = String;
-
-    fn from_str(given: &str) -> Result<Self, String> {
-        const SHAPE: &str = "a broker is HOST or HOST:PORT, such as 127.0.0.1:1883 or [::1]:1883";
-        let (host, port) = match given.rsplit_once(':') {
-            Some((host, port)) if !host.contains(':') || host.ends_with(']') => (
-                host,
-                port.parse()
-                    .map_err(|_| format!("`{port}` is not a port; {SHAPE}"))?,
-            ),
-            _ => (given, 1883),
-        };
-        let host = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'))
-            .unwrap_or(host);
-        if host.is_empty() || host.contains('/') {
-            return Err(SHAPE.to_owned());
-        }
-        Ok(Self {
-            host: host.to_owned(),
-            port,
+        Err(PublishError::Lost {
+            broker: identity.broker.clone(),
+            patience,
+            source: lost,
         })
-    }
-}
-
-impl fmt::Debug for Login {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Login")
-            .field("user", &self.user)
-            .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_are_read_with_and_without_port() {
-        let read = |given: &str| given.parse::<Broker>().map(|broker| broker.to_string());
-        assert_eq!(read("localhost"), Ok("localhost:1883".to_owned()));
-        assert_eq!(read("10.0.0.2:2883"), Ok("10.0.0.2:2883".to_owned()));
-        assert_eq!(read("[::1]:99"), Ok("[::1]:99".to_owned()));
-        assert_eq!(read("::1"), Ok("[::1]:1883".to_owned()));
-        assert!(read("h:port").unwrap_err().contains("`port` is not a port"));
-        assert!(read("mqtt://h:1883").is_err());
-    }
 
     #[test]
     fn at_the_seeds_pace_a_quarter_hour_takes_a_second() {
@@ -467,9 +342,6 @@ mod tests {
             speed: Speed::SEED,
         };
         assert_eq!(pace.due(900_000), Some(began + Duration::from_secs(1)));
-        assert_eq!("max".parse(), Ok(Speed::Max));
-        assert!("0".parse::<Speed>().is_err());
-        assert!("NaN".parse::<Speed>().is_err());
     }
 
     #[test]

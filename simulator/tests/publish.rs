@@ -367,6 +367,21 @@ async fn a_broker_that_does_not_come_back_is_given_up_after_patience() {
 }
 
 #[tokio::test]
+async fn a_broker_that_comes_back_only_to_leave_is_given_up_too() {
+    let useless = Manner::HangsUp {
+        answers: 0,
+        swallows: 1,
+    };
+    let (address, _serving) = broker(vec![useless; 100]).await;
+    let options = Options {
+        patience: Duration::from_millis(200),
+        ..options(address, Qos::One)
+    };
+    let error = publish(&scenario(), &options).await.unwrap_err();
+    assert!(matches!(error, PublishError::Lost { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn an_acknowledgement_of_nothing_ends_the_run() {
     let (address, _serving) = broker(vec![Manner::Raves]).await;
     let error = publish(&scenario(), &options(address, Qos::One))

@@ -172,3 +172,101 @@ pub(super) fn current(mut entries: Vec<Entry>) -> Vec<StoredReading> {
     }
     held
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::log::tests::{reading, value};
+    use super::super::scan::entry;
+    use super::*;
+
+    fn entries() -> impl Strategy<Value = Vec<Entry>> {
+        prop::collection::vec(reading().prop_map(|r| entry(&r)), 1..60)
+    }
+
+    fn bits(entries: &[Entry]) -> String {
+        let values: Vec<u64> = entries.iter().map(|e| e.value.to_bits()).collect();
+        format!("{entries:?} {values:?}")
+    }
+
+    fn regular(count: u32) -> Vec<Entry> {
+        (0..count)
+            .map(|n| Entry {
+                time: EventTime::from_ms(EventTime::FIRST_MS + i64::from(n) * 900_000).unwrap(),
+                tie: 0,
+                seq: u64::from(n) * 9 + u64::from(n % 2),
+                // Between 12 and 35 degrees, of two decimals, without a pattern.
+                value: f64::from(1200 + n.wrapping_mul(2_654_435_761) % 2300) / 100.0,
+                fate: Fate::Accepted,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_regular_series_takes_three_bytes_a_reading() {
+        let mut packed = Vec::new();
+        pack(&mut packed, &mut regular(1000));
+        assert!(packed.len() <= 3_050, "{} bytes", packed.len());
+    }
+
+    #[test]
+    fn the_latest_arrival_of_an_identity_is_its_value() {
+        let mut entries = regular(3);
+        let correction = Entry {
+            seq: 100,
+            value: 1.0,
+            fate: Fate::Corrected,
+            ..entries[1]
+        };
+        let set_aside = Entry {
+            seq: 101,
+            value: 2.0,
+            fate: Fate::Late,
+            ..entries[2]
+        };
+        entries.insert(0, correction);
+        entries.push(set_aside);
+        let held: Vec<(u64, f64)> = current(entries.clone())
+            .iter()
+            .map(|r| (r.seq, r.value))
+            .collect();
+        assert_eq!(held, [(0, 12.0), (100, 1.0), (18, entries[3].value)]);
+    }
+
+    proptest! {
+        #[test]
+        fn blocks_survive(mut entries in entries(), decimals: bool, more in value()) {
+            if decimals {
+                for (n, entry) in (0_u32..).zip(&mut entries) {
+                    entry.value = f64::from(n) / 1000.0;
+                }
+                entries[0].value = more;
+            }
+            let mut packed = vec![9];
+            pack(&mut packed, &mut entries);
+            let span = peek(&packed).unwrap();
+            prop_assert_eq!(span.count, entries.len());
+            prop_assert_eq!((span.first, span.last), (entries[0].time, entries[entries.len() - 1].time));
+            prop_assert_eq!(bits(&unpack(&packed).unwrap()), bits(&entries));
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_damage_or_a_block(mut body: Vec<u8>) {
+            body.insert(0, VERSION);
+            bytes::close(&mut body);
+            let _verdict = (peek(&body), unpack(&body));
+        }
+
+        #[test]
+        fn a_changed_byte_is_damage_or_a_block(mut entries in entries(), at: prop::sample::Index, byte: u8) {
+            let mut packed = Vec::new();
+            pack(&mut packed, &mut entries);
+            packed.truncate(packed.len() - 4);
+            let at = at.index(packed.len());
+            packed[at] = byte;
+            bytes::close(&mut packed);
+            let _verdict = (peek(&packed), unpack(&packed));
+        }
+    }
+}

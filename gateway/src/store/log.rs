@@ -281,3 +281,113 @@ pub(super) fn fate_of(code: i64) -> Result<Fate, Damage> {
         _ => Err(Damage("a fate in it is unknown")),
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn time() -> impl Strategy<Value = EventTime> {
+        let any = EventTime::FIRST_MS..EventTime::END_MS;
+        let minutes = EventTime::FIRST_MS / 60_000..EventTime::END_MS / 60_000;
+        prop_oneof![any, minutes.prop_map(|m| m * 60_000)]
+            .prop_map(|ms| EventTime::from_ms(ms).expect("within the range"))
+    }
+
+    /// Any bits; decimals of few places; both zeros.
+    pub(in super::super) fn value() -> impl Strategy<Value = f64> {
+        prop_oneof![
+            any::<u64>().prop_map(f64::from_bits),
+            (-1_000_000..1_000_000_i32).prop_map(|m| f64::from(m) / 100.0),
+            Just(-0.0),
+            Just(0.0),
+        ]
+    }
+
+    pub(in super::super) fn reading() -> impl Strategy<Value = Logged> {
+        let tie = prop_oneof![Just(0), any::<u64>()];
+        (any::<u64>(), any::<u32>(), time(), tie, value(), 0_i64..5).prop_map(
+            |(seq, sensor, time, tie, value, fate)| Logged {
+                seq,
+                sensor: SensorId(sensor),
+                time,
+                tie,
+                value,
+                fate: fate_of(fate).expect("a code of a fate"),
+            },
+        )
+    }
+
+    prop_compose! {
+        fn group()(
+            (first_seq, taken, arrived_ms) in (any::<u64>(), any::<u64>(), any::<i64>()),
+            site_time_ms: Option<i64>,
+            totals: [u64; 6],
+            new_sensors: Vec<(u32, String)>,
+            new_balances: Vec<(u32, String)>,
+            readings in prop::collection::vec(reading(), 0..40),
+            letters: Vec<(u64, String, String, Vec<u8>)>,
+        ) -> Group {
+            Group {
+                first_seq,
+                next_seq: first_seq.saturating_add(taken),
+                arrived_ms,
+                site_time_ms,
+                counters: Counters {
+                    received: totals[0],
+                    accepted: totals[1],
+                    duplicate: totals[2],
+                    corrected: totals[3],
+                    late: totals[4],
+                    dead_letter: totals[5],
+                },
+                new_sensors: new_sensors.into_iter().map(|(id, n)| (SensorId(id), n)).collect(),
+                new_balances: new_balances.into_iter().map(|(id, n)| (BalanceId(id), n)).collect(),
+                readings,
+                letters: letters
+                    .into_iter()
+                    .map(|(seq, topic, reason, payload)| Letter { seq, arrived_ms, topic, reason, payload })
+                    .collect(),
+            }
+        }
+    }
+
+    /// The same, bit for bit: floats by their bits.
+    fn bits(group: &Group) -> String {
+        let values: Vec<u64> = group.readings.iter().map(|r| r.value.to_bits()).collect();
+        format!("{group:?} {values:?}")
+    }
+
+    proptest! {
+        #[test]
+        fn groups_survive(group in group()) {
+            let mut packed = vec![1, 2, 3];
+            pack(&mut packed, &group);
+            let unpacked = unpack(group.first_seq, &packed).unwrap();
+            prop_assert_eq!(bits(&unpacked), bits(&group));
+            let head = unpack_head(group.first_seq, &packed).unwrap();
+            prop_assert_eq!(head.readings, group.readings.len());
+            prop_assert_eq!(head.counters, group.counters);
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_damage_or_a_group(first_seq: u64, mut body: Vec<u8>) {
+            body.insert(0, VERSION);
+            bytes::close(&mut body);
+            let _verdict = unpack(first_seq, &body);
+            let _verdict = unpack_head(first_seq, &body);
+        }
+
+        #[test]
+        fn a_changed_byte_is_damage_or_a_group(group in group(), at: prop::sample::Index, byte: u8) {
+            let mut packed = Vec::new();
+            pack(&mut packed, &group);
+            packed.truncate(packed.len() - 4);
+            let at = at.index(packed.len());
+            packed[at] = byte;
+            bytes::close(&mut packed);
+            let _verdict = unpack(group.first_seq, &packed);
+        }
+    }
+}

@@ -341,3 +341,105 @@ fn diff_of(code: u8) -> Result<DiffKind, Damage> {
 pub(super) fn pack_name(name: &str) -> Vec<u8> {
     pack_opaque(name.as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::log::tests::{reading, value};
+    use super::super::types::Counters;
+    use super::*;
+
+    /// Both are of the same bits.
+    fn same<T: std::fmt::Debug>(a: &T, b: &T) -> bool {
+        format!("{a:?}") == format!("{b:?}")
+    }
+
+    proptest! {
+        #[test]
+        fn days_survive(
+            values in prop::array::uniform6(value()),
+            (code, kind) in (0_u8..6, 0_u8..5),
+            (count, expected, revision) in any::<(u32, Option<u32>, u32)>(),
+            (closed, has_diff) in any::<(bool, bool)>(),
+            walk: Option<Vec<u8>>,
+        ) {
+            let [value, min, max, first, last, diff] = values;
+            let aggregate = aggregate_of(code).unwrap();
+            let row = DayRow { aggregate, value, count, expected, min, max, first, last, closed, revision };
+            let kind = diff_of(kind).unwrap();
+            let diff = has_diff.then_some(DiffRow { value: diff, kind, closed: !closed, revision });
+            let day = SensorDay { row, diff, walk };
+            prop_assert!(same(&unpack_day(&pack_day(&day)).unwrap(), &day));
+        }
+
+        #[test]
+        fn rests_survive(
+            values in prop::array::uniform3(value()),
+            coverage: Vec<(u32, Option<f64>)>,
+            (closed, revision) in any::<(bool, u32)>(),
+        ) {
+            let [value, meter, parts] = values;
+            let coverage = coverage.into_iter().map(|(s, c)| (SensorId(s), c)).collect();
+            let rest = RestRow { value, meter, parts, coverage, closed, revision };
+            prop_assert!(same(&unpack_rest(&pack_rest(&rest)).unwrap(), &rest));
+        }
+
+        #[test]
+        fn sensors_late_rows_and_letters_survive(
+            r in reading(),
+            (name, reason) in any::<(String, String)>(),
+            (newest, fingerprint, arrived_ms) in any::<(bool, u64, i64)>(),
+            payload: Vec<u8>,
+        ) {
+            let sensor = SensorState {
+                id: r.sensor,
+                name: name.clone(),
+                newest: newest.then_some(r.time),
+                first: Some(r.time),
+                last_value: newest.then_some(r.value),
+                fingerprint,
+            };
+            prop_assert!(same(&unpack_sensor(r.sensor, &pack_sensor(&sensor)).unwrap(), &sensor));
+            let late = LateRow {
+                seq: r.seq, sensor: r.sensor, time: r.time, tie: r.tie, value: r.value, arrived_ms, accepted: newest,
+            };
+            prop_assert!(same(&unpack_late(r.seq, &pack_late(&late)).unwrap(), &late));
+            let letter = Letter { seq: r.seq, arrived_ms, topic: name, reason, payload };
+            prop_assert_eq!(unpack_letter(r.seq, &pack_letter(&letter)).unwrap(), letter);
+        }
+
+        #[test]
+        fn seals_and_checkpoints_survive(
+            touched: Vec<(u32, i32)>,
+            (first_seq, next_seq, newest_day) in any::<(u64, u64, i32)>(),
+            (site_time_ms, before, received) in any::<(Option<i64>, Option<i32>, u64)>(),
+        ) {
+            let touched = touched.into_iter().map(|(s, d)| (SensorId(s), Day::from_number(d))).collect();
+            let seal = SealRow { first_seq, next_seq, newest_day, touched };
+            prop_assert_eq!(unpack_seal(&pack_seal(&seal)).unwrap(), seal);
+            let checkpoint = Checkpoint {
+                generation: first_seq,
+                seal: received,
+                next_seq,
+                site_time_ms,
+                counters: Counters { received, accepted: next_seq, ..Counters::default() },
+                dropped: Dropped { late: received, letters: first_seq },
+                dropped_before: before.map(Day::from_number),
+                sensors: Vec::new(),
+                balances: Vec::new(),
+            };
+            prop_assert_eq!(unpack_checkpoint(&pack_checkpoint(&checkpoint)).unwrap(), checkpoint);
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_damage_or_a_row(mut body: Vec<u8>) {
+            body.insert(0, VERSION);
+            bytes::close(&mut body);
+            let _verdict = (unpack_day(&body), unpack_rest(&body), unpack_sensor(SensorId(0), &body));
+            let _verdict = (unpack_late(0, &body), unpack_letter(0, &body), unpack_opaque(&body));
+            let _verdict = (unpack_text(&body), unpack_number(&body));
+            let _verdict = (unpack_checkpoint(&body), unpack_seal(&body));
+        }
+    }
+}

@@ -252,6 +252,11 @@ impl Outbox {
         }
     }
 
+    /// How many messages have been acknowledged.
+    pub(super) fn acknowledged(&self) -> u64 {
+        self.session.tally.acknowledged
+    }
+
     /// The connection was lost and another one is there.
     pub(super) fn resume(&mut self) {
         self.session.resume();
