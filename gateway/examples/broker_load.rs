@@ -1,6 +1,9 @@
 //! Load over loopback: `broker_load [ADDRESS] [MESSAGES] [CLIENTS] [WINDOW] [QOS]`. Raw sockets, QoS 1 by
 //! default, a window of messages in flight a client; prints messages a second.
-#![expect(clippy::disallowed_methods, reason = "a load run measures by the wall clock")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a load run measures by the wall clock"
+)]
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]
 
 use anyhow::{Context, ensure};
@@ -12,7 +15,8 @@ const CONNACK: usize = 4;
 const ACK: usize = 4;
 
 fn connect(address: &str, client: usize) -> anyhow::Result<TcpStream> {
-    let mut stream = TcpStream::connect(address).with_context(|| format!("connecting to {address}"))?;
+    let mut stream =
+        TcpStream::connect(address).with_context(|| format!("connecting to {address}"))?;
     stream.set_nodelay(true)?;
     let id = format!("load{client}");
     let mut packet = vec![0x10, u8::try_from(12 + id.len())?];
@@ -28,7 +32,10 @@ fn connect(address: &str, client: usize) -> anyhow::Result<TcpStream> {
 
 fn publish(out: &mut Vec<u8>, topic: &str, number: usize, qos: u8) -> anyhow::Result<()> {
     let id = u16::try_from(number % 60_000 + 1)?;
-    let payload = format!(r#"{{"name":"TH1","timestamp":"2020-01-01 01:15:00","value":{}.5}}"#, number % 100);
+    let payload = format!(
+        r#"{{"name":"TH1","timestamp":"2020-01-01 01:15:00","value":{}.5}}"#,
+        number % 100
+    );
     let id_len = if qos > 0 { 2 } else { 0 };
     out.push(0x30 | qos << 1);
     out.push(u8::try_from(2 + topic.len() + id_len + payload.len())?);
@@ -41,7 +48,13 @@ fn publish(out: &mut Vec<u8>, topic: &str, number: usize, qos: u8) -> anyhow::Re
     Ok(())
 }
 
-fn run(address: &str, client: usize, messages: usize, window: usize, qos: u8) -> anyhow::Result<()> {
+fn run(
+    address: &str,
+    client: usize,
+    messages: usize,
+    window: usize,
+    qos: u8,
+) -> anyhow::Result<()> {
     let mut stream = connect(address, client)?;
     let topic = format!("sensors/h{client:04}/TH1");
     let (mut sent, mut acknowledged) = (0, 0);
@@ -69,8 +82,12 @@ fn run(address: &str, client: usize, messages: usize, window: usize, qos: u8) ->
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let number = |at: usize, default: usize| arguments.get(at).map_or(Ok(default), |text| text.parse());
-    let address = arguments.first().cloned().unwrap_or_else(|| "127.0.0.1:1883".to_owned());
+    let number =
+        |at: usize, default: usize| arguments.get(at).map_or(Ok(default), |text| text.parse());
+    let address = arguments
+        .first()
+        .cloned()
+        .unwrap_or_else(|| "127.0.0.1:1883".to_owned());
     let (messages, clients, window) = (number(1, 1_000_000)?, number(2, 4)?, number(3, 100)?);
     let qos = u8::try_from(number(4, 1)?)?;
     let start = Instant::now();
@@ -81,7 +98,9 @@ fn main() -> anyhow::Result<()> {
         })
         .collect();
     for thread in running {
-        thread.join().map_err(|_| anyhow::anyhow!("a client panicked"))??;
+        thread
+            .join()
+            .map_err(|_| anyhow::anyhow!("a client panicked"))??;
     }
     let seconds = start.elapsed().as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]

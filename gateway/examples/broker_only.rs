@@ -28,15 +28,28 @@ fn write(mut submissions: mpsc::Receiver<Submission<()>>, fanout: &Fanout) {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:1883".to_owned());
-    let listener = tokio::net::TcpListener::bind(&address).await.with_context(|| format!("listening on {address}"))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .init();
+    let address = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "127.0.0.1:1883".to_owned());
+    let listener = tokio::net::TcpListener::bind(&address)
+        .await
+        .with_context(|| format!("listening on {address}"))?;
     let (intake, submissions) = mpsc::channel(QUEUE);
-    let broker = Broker::start(BrokerConfig::open("home"), Ignore, intake, Restored::default());
+    let broker = Broker::start(
+        BrokerConfig::open("home"),
+        Ignore,
+        intake,
+        Restored::default(),
+    );
     let fanout = broker.fanout();
     let writer = std::thread::spawn(move || write(submissions, &fanout));
     broker.listen(listener);
-    tokio::signal::ctrl_c().await.context("waiting for Ctrl-C")?;
+    tokio::signal::ctrl_c()
+        .await
+        .context("waiting for Ctrl-C")?;
     broker.shutdown(Duration::from_secs(5)).await;
     let stats = broker.stats();
     tracing::info!(
@@ -46,5 +59,7 @@ async fn main() -> anyhow::Result<()> {
         "stopped"
     );
     drop(broker);
-    tokio::task::spawn_blocking(move || writer.join()).await?.map_err(|_| anyhow::anyhow!("the writer panicked"))
+    tokio::task::spawn_blocking(move || writer.join())
+        .await?
+        .map_err(|_| anyhow::anyhow!("the writer panicked"))
 }

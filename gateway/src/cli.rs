@@ -18,6 +18,7 @@ mod settings;
 mod shell;
 mod show;
 pub(crate) mod table;
+pub(crate) mod tables;
 
 use std::io::{self, Write};
 use std::path::PathBuf;

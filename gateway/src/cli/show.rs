@@ -9,7 +9,8 @@ use super::SharedArgs;
 use super::ask::{AskArgs, Gateway};
 use super::exit::Outcome;
 use super::operate::{AcceptArgs, accept_late};
-use super::table::{self, Look};
+use super::table::Look;
+use super::tables;
 use crate::web::rows::{Days, Diffs, Lates, Letters, Rests, Sensors, Status};
 use crate::web::when::Edge;
 
@@ -108,7 +109,7 @@ pub(super) async fn status(shared: &SharedArgs, args: PlainArgs) -> Outcome {
         &args,
         "/api/v1/status",
         Vec::new(),
-        |_, status: Status| table::status(&status),
+        |_, status: Status| tables::status(&status),
     )
     .await
 }
@@ -119,7 +120,7 @@ pub(super) async fn sensors(shared: &SharedArgs, args: PlainArgs) -> Outcome {
         &args,
         "/api/v1/sensors",
         Vec::new(),
-        |look, list: Sensors| table::sensors(look, &list.sensors),
+        |look, list: Sensors| tables::sensors(look, &list.sensors),
     )
     .await
 }
@@ -130,7 +131,7 @@ pub(super) async fn days(shared: &SharedArgs, args: SensorDaysArgs) -> Outcome {
         &args.plain,
         "/api/v1/days",
         args.query(),
-        |look, list: Days| table::days(look, &list.days),
+        |look, list: Days| tables::days(look, &list.days),
     )
     .await
 }
@@ -141,7 +142,7 @@ pub(super) async fn diffs(shared: &SharedArgs, args: SensorDaysArgs) -> Outcome 
         &args.plain,
         "/api/v1/diffs",
         args.query(),
-        |look, list: Diffs| table::diffs(look, &list.diffs),
+        |look, list: Diffs| tables::diffs(look, &list.diffs),
     )
     .await
 }
@@ -154,7 +155,7 @@ pub(super) async fn rests(shared: &SharedArgs, args: BalanceDaysArgs) -> Outcome
         &args.plain,
         "/api/v1/rests",
         query,
-        |look, list: Rests| table::rests(look, &list.rests),
+        |look, list: Rests| tables::rests(look, &list.rests),
     )
     .await
 }
@@ -165,7 +166,7 @@ pub(super) async fn letters(shared: &SharedArgs, args: LettersArgs) -> Outcome {
         &args.plain,
         "/api/v1/letters",
         args.range.query(),
-        |look, list: Letters| table::letters(look, &list.letters),
+        |look, list: Letters| tables::letters(look, &list.letters),
     )
     .await
 }
@@ -179,7 +180,7 @@ pub(super) async fn late(shared: &SharedArgs, args: LateArgs) -> Outcome {
                 &args.list.plain,
                 "/api/v1/late",
                 query,
-                |look, list: Lates| table::late(look, &list.late),
+                |look, list: Lates| tables::late(look, &list.late),
             )
             .await
         }
