@@ -53,13 +53,21 @@ impl StorageBackend for Counted {
     }
 }
 
-/// `count` readings from `first_seq` on: each sensor every 4 s, at its own moment.
+/// Noise (splitmix64), below `sides`.
+fn noise(n: u64, sides: u64) -> u64 {
+    let z = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (z ^ (z >> 31)) % sides
+}
+
+/// `count` readings from `first_seq` on: each sensor every 4 s give or take some ms, at its own
+/// moment, two decimals without a pattern.
 fn group(first_seq: u64, count: u64) -> Group {
     let next_seq = first_seq + count;
     let readings = (first_seq..next_seq).map(|seq| {
         let (tick, n) = (seq / u64::from(SENSORS), seq % u64::from(SENSORS));
-        let ms = START_MS + i64::try_from(tick * 4_000 + n * 137).expect("a time");
-        let hundredths = u32::try_from(seq.wrapping_mul(2_654_435_761) % 2_300).expect("small");
+        let ms = START_MS + i64::try_from(tick * 4_000 + n * 137 + noise(seq, 60)).expect("a time");
+        let hundredths = u32::try_from(noise(seq, 2_300)).expect("small");
         Logged {
             seq,
             sensor: SensorId(u32::try_from(n).expect("few")),
@@ -126,6 +134,7 @@ fn bytes_a_reading(_: &mut Criterion) {
         let tail = store.tail();
         let sealed = store.seal(seal()).expect("memory does not fail");
         let (seal_written, _) = disk.take();
+        // What a day of a sensor that keeps to its interval takes is a test of the block's own.
         println!(
             "groups of {a_group:>4}: written {:>8.1} B a reading, {:>6.0} a commit, {:.1} syncs; \
              log {:>5.1} B a reading; sealed {:.2} B a reading, the seal wrote {:.1}",

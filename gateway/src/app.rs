@@ -83,6 +83,7 @@ pub struct Addresses {
 pub struct Running {
     addresses: Addresses,
     view: View,
+    facts: Arc<StoreFacts>,
     feed: Feed,
     stats: Arc<IngestStats>,
     commands: mpsc::Sender<Command>,
@@ -190,7 +191,8 @@ impl App {
 
         let shared = Arc::new(ArcSwap::from(Arc::clone(&config)));
         let facts = StoreFacts::new(view.clone(), shared, clock, Arc::clone(&vitals));
-        let web = Web::new(Arc::new(facts), feed.clone(), Names::default());
+        let facts = Arc::new(facts);
+        let web = Web::new(facts.clone(), feed.clone(), Names::default());
         let (stop, stopping) = watch::channel(false);
         let control = control.map(|socket| {
             let router = control::router(web.clone(), commands.clone());
@@ -204,6 +206,7 @@ impl App {
         Ok(Running {
             addresses,
             view,
+            facts,
             feed,
             stats,
             commands,
@@ -229,6 +232,12 @@ impl Running {
     #[must_use]
     pub fn view(&self) -> &View {
         &self.view
+    }
+
+    /// What it has committed, under its names.
+    #[must_use]
+    pub fn facts(&self) -> Arc<StoreFacts> {
+        Arc::clone(&self.facts)
     }
 
     /// What it commits, as it does.
@@ -362,8 +371,8 @@ fn broker_config(config: &Config) -> BrokerConfig {
     BrokerConfig {
         site: config.site.id.clone(),
         limits: Limits {
-            connections: config.broker.max_connections,
-            packet: config.broker.max_packet,
+            max_connections: config.broker.max_connections,
+            max_packet: config.broker.max_packet,
             ..Limits::default()
         },
         access: Arc::new(Open),

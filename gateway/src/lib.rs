@@ -13,14 +13,20 @@
 //! | [`store`] | redb: the log, blocks, rows |
 //! | [`rows`] | what is published, as JSON spells it |
 //! | [`web`] | HTTP API, WebSocket, page |
+//! | [`control`] | the operator's socket |
+//! | [`lifecycle`] | signals |
 //! | [`metrics`] | Prometheus |
+//! | [`cli`] | commands |
+//! | [`app`] | wires them together |
 
+pub mod app;
 pub mod broker;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
 pub mod ingest;
+pub mod lifecycle;
 pub mod metrics;
 pub mod rows;
 pub mod source;

@@ -9,6 +9,7 @@
 //! late, a duplicate, a correction, and which day a reading belongs to, it is told. It reads no
 //! clock. docs/FORMAT.md has the file to the byte.
 
+mod ballast;
 mod block;
 mod broker;
 mod bytes;
@@ -66,6 +67,8 @@ pub struct Options {
     /// With a file longer than this every commit, not only a seal, records which pages are free:
     /// it writes more, and opening after a crash need not read the whole file to find out.
     pub quick_repair_above_bytes: u64,
+    /// Room kept beside the store for the day the disk is full; 0 for none.
+    pub ballast_bytes: u64,
 }
 
 /// Pages kept in memory: enough for a home's hot pages on a machine with 512 MB.
@@ -77,6 +80,9 @@ const VERIFY_BELOW_BYTES: u64 = 32 << 20;
 /// Read whole in a few seconds on an SD card.
 const QUICK_REPAIR_ABOVE_BYTES: u64 = 256 << 20;
 
+/// A seal with some retention fits into it.
+const BALLAST_BYTES: u64 = 8 << 20;
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -86,6 +92,7 @@ impl Default for Options {
             letter_cap: ROWS_CAP,
             verify_below_bytes: VERIFY_BELOW_BYTES,
             quick_repair_above_bytes: QUICK_REPAIR_ABOVE_BYTES,
+            ballast_bytes: BALLAST_BYTES,
         }
     }
 }
@@ -99,9 +106,28 @@ pub struct Store {
     place: Option<Place>,
     known: Known,
     /// A write failed: what is on disk is not known.
-    failed: bool,
+    failed: Option<Failed>,
     /// A group is packed here.
     packed: Vec<u8>,
+}
+
+/// How a write failed.
+#[derive(Clone, Copy, Debug)]
+enum Failed {
+    /// There was no room.
+    DiskFull,
+    /// Any other way.
+    Otherwise,
+}
+
+impl Failed {
+    fn of<T>(written: &Result<T, StoreError>) -> Option<Self> {
+        match written {
+            Ok(_) => None,
+            Err(error) if error.is_disk_full() => Some(Self::DiskFull),
+            Err(_) => Some(Self::Otherwise),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -156,6 +182,11 @@ impl Store {
     pub fn open(dir: &Path, options: &Options) -> Result<Self, OpenError> {
         let handle = open::take_directory(dir)?;
         let opened = open::open_file(dir, &handle, options)?;
+        ballast::take_on(dir, options.ballast_bytes).map_err(|source| OpenError::Io {
+            doing: "keep some room beside the store in",
+            path: dir.to_owned(),
+            source,
+        })?;
         let place = Place {
             dir: dir.to_owned(),
             handle,
@@ -199,7 +230,7 @@ impl Store {
             options: options.clone(),
             place,
             known,
-            failed: false,
+            failed: None,
             packed: Vec::new(),
         }
     }
@@ -255,7 +286,7 @@ impl Store {
         group: &Group,
         broker: &[BrokerWrite],
     ) -> Result<Committed, StoreError> {
-        if self.failed {
+        if self.failed.is_some() {
             return Err(StoreError::MustReopen);
         }
         let (first, next) = (group.first_seq, group.next_seq);
@@ -285,7 +316,7 @@ impl Store {
             txn.commit()?;
             Ok(())
         });
-        self.failed = written.is_err();
+        self.failed = Failed::of(&written);
         written?;
         let bytes = packed.len() as u64;
         if bytes > 0 {
@@ -323,7 +354,8 @@ impl Store {
     }
 
     /// Closes the file and opens it again: the way on after a failed write. Readers wait for it.
-    /// What was announced is forgotten; take the checkpoint and replay.
+    /// What was announced is forgotten; take the checkpoint and replay. If the disk was full, the
+    /// room kept beside the store is given up first, so that retention can make more.
     pub fn reopen(&mut self) -> Result<(), StoreError> {
         let place = self
             .place
@@ -336,13 +368,22 @@ impl Store {
             .unwrap_or_else(PoisonError::into_inner);
         // Closes it, which releases its lock.
         *open = None;
+        if let Some(Failed::DiskFull) = self.failed {
+            ballast::drop_overboard(&place.dir).map_err(|source| {
+                Box::new(OpenError::Io {
+                    doing: "give up the room kept beside the store in",
+                    path: place.dir.clone(),
+                    source,
+                })
+            })?;
+        }
         let opened = open::open_file(&place.dir, &place.handle, &self.options).map_err(Box::new)?;
         *open = Some(Open {
             database: opened.database,
             shield: opened.shield,
         });
         self.known = opened.known;
-        self.failed = false;
+        self.failed = None;
         self.shared.overlay().clear();
         Ok(())
     }

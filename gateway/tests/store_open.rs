@@ -1,5 +1,7 @@
 //! Which files the store opens, and that it leaves alone those it does not.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod store_world;
 
 use std::fs;
@@ -240,4 +242,16 @@ fn views_outlive_a_reopening_and_find_a_dropped_store_closed() {
     assert_eq!(view.totals().unwrap().next_seq, before);
     drop(store);
     assert!(view.totals().is_err());
+}
+
+#[test]
+fn room_is_kept_beside_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options {
+        ballast_bytes: 100_000,
+        ..options()
+    };
+    drop(Store::open(dir.path(), &options).unwrap());
+    let ballast = fs::metadata(dir.path().join("sluice.ballast")).unwrap();
+    assert_eq!(ballast.len(), 100_000);
 }

@@ -1,5 +1,7 @@
 //! What readers and the engine find: the same whether it is still in the log or sealed.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod store_world;
 
 use std::io;
@@ -394,4 +396,55 @@ fn after_a_failed_write_the_store_writes_no_more_but_reads() {
     ));
     assert_eq!(held(&store), [(0, 1.0)]);
     assert_eq!(day_of(S, at(START_MS)), Day::from_number(DAY_1));
+}
+
+/// The readers' promise while the writer goes on: nothing that was committed is ever missing.
+#[test]
+fn readers_never_see_a_gap_while_the_writer_commits_and_seals() {
+    let mut store = store();
+    let view = store.view();
+    let day = Day::from_number(DAY_1);
+    let announced = std::sync::atomic::AtomicU32::new(0);
+    let announced = &announced;
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(move || {
+            for n in 1..=150_u32 {
+                let seq = u64::from(n - 1);
+                let reading = reading(seq, 1, START_MS + i64::from(n), 1.0, Fate::Accepted);
+                commit(&mut store, &group(seq, vec![reading]));
+                let row = (S, day, sensor_day(1.0, n, 0));
+                let days = vec![row.clone()];
+                store.announce(Changed {
+                    days,
+                    ..Changed::default()
+                });
+                announced.store(n, std::sync::atomic::Ordering::SeqCst);
+                if n % 3 == 0 {
+                    let days = vec![row];
+                    let _sealed = store
+                        .seal(Seal {
+                            days,
+                            ..bare_seal()
+                        })
+                        .unwrap();
+                }
+            }
+            store
+        });
+        while !writer.is_finished() {
+            let least = announced.load(std::sync::atomic::Ordering::SeqCst);
+            let days = view.days(S, None, None).unwrap();
+            if let Some((_, row)) = days.first() {
+                assert!(row.row.count >= least, "{} < {least}", row.row.count);
+            } else {
+                assert_eq!(least, 0);
+            }
+            let least = announced.load(std::sync::atomic::Ordering::SeqCst) as usize;
+            let readings = view.readings(S, None, None, None, usize::MAX).unwrap();
+            assert!(readings.len() >= least);
+            assert!(readings.iter().map(|r| r.seq).eq(0..readings.len() as u64));
+        }
+        // Its drop closes it, after the last look.
+        drop(writer.join().unwrap());
+    });
 }

@@ -3,7 +3,7 @@
 
 use super::fanout::Plan;
 use super::message::{Properties, Qos};
-pub use crate::store::BrokerWrite;
+pub(crate) use crate::store::BrokerWrite;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};

@@ -1,13 +1,27 @@
 //! `sluice demo`: everything in one process on loopback.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
+mod story;
+mod summary;
+
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use anyhow::Context;
+use chrono::NaiveDate;
 use clap::Args;
+use simulator::{Late, Scenario, publish};
+use tempfile::TempDir;
 
+use self::story::Story;
+use self::summary::summary;
 use super::SharedArgs;
-use super::exit::Outcome;
+use super::exit::{Exit, Failure, Outcome};
+use crate::app::{Addresses, App, Running};
+use crate::clock::Clock;
+use crate::config::{ClockMode, Config};
+use crate::lifecycle::Signals;
 
 /// What to show, and how fast.
 #[derive(Debug, Clone, Args)]
@@ -50,6 +64,15 @@ pub(super) enum Speed {
     Max,
 }
 
+impl From<Speed> for publish::Speed {
+    fn from(speed: Speed) -> Self {
+        match speed {
+            Speed::Times(times) => Self::Times(times),
+            Speed::Max => Self::Max,
+        }
+    }
+}
+
 /// Text that is no speed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a speed is a number above 0, such as 900, or max")]
@@ -69,8 +92,130 @@ impl FromStr for Speed {
     }
 }
 
-pub(super) fn run(_shared: &SharedArgs, _args: DemoArgs) -> Outcome {
-    Err(anyhow::anyhow!("cannot show the demo: it is not wired up yet").into())
+/// Homes that the demo shows.
+const HOMES: u32 = 1;
+/// The first day of the seed home.
+const FIRST_DAY: NaiveDate = NaiveDate::from_ymd_opt(2020, 1, 1).expect("a calendar day");
+/// What leaks unless somebody says: from the 50th day on.
+const LEAK: &str = "main:5L/h@2020-02-20T00:00+4000d";
+
+pub(super) fn run(_shared: &SharedArgs, args: DemoArgs) -> Outcome {
+    super::run::runtime()?.block_on(show(args))
+}
+
+async fn show(args: DemoArgs) -> Outcome {
+    let mut signals = Signals::listen().context("cannot listen for signals")?;
+    let scenario = scenario(&args)?;
+    let place = Place::of(&args)?;
+    let running = start(&args, place.path()).await?;
+    let Addresses { mqtt, http } = running.addresses();
+    say(&format!(
+        "broker mqtt://{mqtt}   page http://{http}/   store {}",
+        place.path().display()
+    ));
+    let options = publish::Options {
+        speed: args.speed.into(),
+        ..publish::Options::to(publish::Broker {
+            host: mqtt.ip().to_string(),
+            port: mqtt.port(),
+        })
+    };
+    let mut story = Story::begin(&running, &scenario);
+    let publishing = publish::run(&scenario, &options, |progress| story.tell(progress));
+    let finished = tokio::select! {
+        report = publishing => { report?; true }
+        _ = signals.next() => false,
+    };
+    story.end();
+    print!("{}", summary(&*running.facts())?);
+    if finished && !args.exit {
+        say(&format!("serving on: http://{http}/   Ctrl-C stops"));
+        signals.next().await;
+    }
+    let store = running.stop().await?;
+    let totals = store.view().totals()?;
+    drop(store);
+    say(&format!(
+        "drained: {} readings received, every one on disk ({} bytes); {}",
+        totals.counters.received,
+        totals.file_bytes,
+        place.leave()
+    ));
+    Ok(())
+}
+
+fn scenario(args: &DemoArgs) -> Outcome<Scenario> {
+    let spec = args.leak.as_deref().unwrap_or(LEAK);
+    let leaks = match spec {
+        "none" => Vec::new(),
+        spec => {
+            let leak = spec.parse().with_context(|| format!("--leak {spec}"));
+            vec![leak.map_err(|why| Failure::new(Exit::Usage, why))?]
+        }
+    };
+    Ok(Scenario {
+        homes: HOMES,
+        days: args.days,
+        start: FIRST_DAY,
+        seed: args.seed,
+        late: Late::Paper,
+        leaks,
+    })
+}
+
+async fn start(args: &DemoArgs, path: &Path) -> Outcome<Running> {
+    let mut config = Config::home();
+    config.store.path = path.to_owned();
+    config.time.clock = ClockMode::Event;
+    config.broker.listen = (Ipv4Addr::LOCALHOST, 0).into();
+    config.web.listen = args.listen.unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
+    let app = App::build(config, Clock::machine(), rand::random()).await?;
+    Ok(app.start()?)
+}
+
+/// Where the demo keeps its store.
+enum Place {
+    Kept(PathBuf),
+    Passing(TempDir),
+}
+
+impl Place {
+    fn of(args: &DemoArgs) -> Outcome<Self> {
+        Ok(match &args.data {
+            Some(path) => Self::Kept(path.clone()),
+            None => Self::Passing(
+                tempfile::Builder::new()
+                    .prefix("sluice-demo-")
+                    .tempdir()
+                    .context(
+                        "cannot make a directory for the demo's store; name one with --data",
+                    )?,
+            ),
+        })
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Kept(path) => path,
+            Self::Passing(directory) => directory.path(),
+        }
+    }
+
+    fn leave(self) -> String {
+        match self {
+            Self::Kept(path) => format!("kept in {}", path.display()),
+            Self::Passing(directory) => match directory.close() {
+                Ok(()) => "the demo's store is removed (--data DIR keeps it)".to_owned(),
+                Err(error) => format!("the demo's store could not be removed: {error}"),
+            },
+        }
+    }
+}
+
+/// For people who watch: stderr, so that the tables alone are on stdout.
+fn say(text: &str) {
+    // Without a stderr nobody wants to know.
+    drop(writeln!(io::stderr(), "{text}"));
 }
 
 #[cfg(test)]

@@ -1,14 +1,87 @@
 //! `sluice run`: the daemon, in the foreground.
 
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
 use clap::Args;
 
 use super::SharedArgs;
 use super::exit::Outcome;
+use super::settings;
+use crate::app::{App, Running};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::lifecycle::{Asked, Signals};
+
+/// Threads for sockets: a gateway waits more than it works.
+const SOCKET_THREADS: usize = 2;
+/// How often the daemon makes sure that its writer lives.
+const WRITER_LOOKED_AT: Duration = Duration::from_secs(1);
 
 /// The daemon takes everything from its configuration.
 #[derive(Debug, Clone, Args)]
 pub(super) struct RunArgs {}
 
-pub(super) fn run(_shared: &SharedArgs, _args: RunArgs) -> Outcome {
-    Err(anyhow::anyhow!("cannot run the daemon: it is not wired up yet").into())
+pub(super) fn run(shared: &SharedArgs, RunArgs {}: RunArgs) -> Outcome {
+    let path = settings::path(shared)?;
+    let config = settings::load(shared)?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    runtime()?.block_on(serve(config, &path))
+}
+
+/// The runtime of everything but the writer.
+pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(SOCKET_THREADS)
+        .enable_all()
+        .build()
+        .context("cannot start the threads that serve sockets")
+}
+
+async fn serve(config: Config, path: &Path) -> Outcome {
+    let mut signals = Signals::listen().context("cannot listen for signals")?;
+    let app = App::build(config, Clock::machine(), rand::random()).await?;
+    let running = app.with_control()?.start()?;
+    let addresses = running.addresses();
+    tracing::info!(mqtt = %addresses.mqtt, http = %addresses.http, "ready");
+    until_stopped(&mut signals, &running, path).await?;
+    tracing::info!("draining");
+    let store = running.stop().await?;
+    let totals = store.view().totals()?;
+    tracing::info!(
+        received = totals.counters.received,
+        bytes = totals.file_bytes,
+        "stopped: everything acknowledged is on disk"
+    );
+    Ok(())
+}
+
+async fn until_stopped(signals: &mut Signals, running: &Running, path: &Path) -> Outcome {
+    let mut look = tokio::time::interval(WRITER_LOOKED_AT);
+    loop {
+        tokio::select! {
+            asked = signals.next() => match asked {
+                Asked::Stop => return Ok(()),
+                Asked::Reload => reload(path),
+            },
+            _ = look.tick() => if running.is_broken() {
+                let why = anyhow::anyhow!("the writer ended: restart, and report what the log says");
+                return Err(why.into());
+            },
+        }
+    }
+}
+
+/// A changed configuration is checked now and taken at the next start, so that a mistake in it
+/// is found while the daemon still runs.
+fn reload(path: &Path) {
+    match Config::load(path) {
+        Ok(_) => tracing::info!("the configuration is valid; it is taken at the next start"),
+        Err(problems) => tracing::error!(
+            "the configuration is wrong, and would be refused at the next start:\n{problems}"
+        ),
+    }
 }

@@ -42,7 +42,7 @@ pub struct Sensor {
 
 /// A balance whose sensors are known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KnownBalance {
+pub(crate) struct KnownBalance {
     /// Its number.
     pub id: BalanceId,
     /// Its meter.
@@ -105,6 +105,14 @@ impl Registry {
         let sensor = self.sensor(id);
         let unit = sensor.rule.as_ref().and_then(|rule| rule.unit.as_deref());
         (sensor.name.as_str(), unit)
+    }
+
+    /// The unit of a balance: its meter's.
+    #[must_use]
+    pub fn unit_of_balance(&self, id: BalanceId) -> Option<&str> {
+        let name = self.balances.get(id.0 as usize)?;
+        let meter = self.find(&self.declared.get(name)?.meter)?;
+        self.name_and_unit(meter).1
     }
 
     /// What the engine must know of a sensor. One without a rule keeps what it has.

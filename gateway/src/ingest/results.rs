@@ -140,7 +140,8 @@ impl Results {
         if row.closed && is_newest(&mut self.rests, id, day) {
             let name = &registry.balances()[id.0 as usize];
             let name_of = |part| registry.sensor(part).name.as_str().to_owned();
-            let json = serde_json::to_vec(&rows::Rest::of(name, None, day, row, name_of));
+            let unit = registry.unit_of_balance(id);
+            let json = serde_json::to_vec(&rows::Rest::of(name, unit, day, row, name_of));
             self.say("rest", name, json, said);
         }
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::ballast;
 use super::bytes::Damage;
 
 /// Why the store did not open. The file is as it was.
@@ -111,10 +112,7 @@ impl StoreError {
         match self {
             Self::Failed { source, .. } => matches!(
                 source.as_ref(),
-                redb::Error::Io(io) if matches!(
-                    io.kind(),
-                    std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
-                )
+                redb::Error::Io(io) if ballast::is_full(io)
             ),
             Self::Damaged { .. }
             | Self::OutOfOrder { .. }

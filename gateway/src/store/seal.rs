@@ -18,7 +18,7 @@ use super::tables::{
 };
 use super::types::{Checkpoint, LateRow, Letter, Seal, Sealed, SensorState};
 use super::view::unsealed;
-use super::{Options, Store};
+use super::{Failed, Options, Store};
 
 /// What the log's tail holds, sorted out.
 #[derive(Default)]
@@ -39,7 +39,7 @@ impl Store {
     /// # Errors
     /// As those of [`commit`](Self::commit): the store is to be opened again.
     pub fn seal(&mut self, seal: Seal<'_>) -> Result<Sealed, StoreError> {
-        if self.failed {
+        if self.failed.is_some() {
             return Err(StoreError::MustReopen);
         }
         let checkpoint = Checkpoint {
@@ -59,7 +59,7 @@ impl Store {
             txn.commit()?;
             Ok(written)
         });
-        self.failed = written.is_err();
+        self.failed = Failed::of(&written);
         let (checkpoint, sealed) = written?;
         self.shared.overlay().clear();
         self.known.checkpoint = checkpoint;

@@ -3,9 +3,10 @@
 #![allow(
     dead_code,
     clippy::missing_panics_doc,
+    clippy::unwrap_used,
     unreachable_pub,
     missing_docs,
-    reason = "each test binary uses a part of it"
+    reason = "test code, of which each binary uses a part"
 )]
 
 use std::io;
@@ -51,6 +52,7 @@ struct DiskState {
     ops: Vec<Op>,
     /// What every operation but reading fails with.
     broken: Option<io::ErrorKind>,
+    read_bytes: u64,
 }
 
 impl Disk {
@@ -72,6 +74,11 @@ impl Disk {
 
     pub fn op_count(&self) -> usize {
         self.0.lock().unwrap().ops.len()
+    }
+
+    /// Bytes read since the disk was made.
+    pub fn read_bytes(&self) -> u64 {
+        self.0.lock().unwrap().read_bytes
     }
 
     pub fn break_with(&self, kind: io::ErrorKind) {
@@ -104,7 +111,7 @@ pub fn apply(image: &mut Vec<u8>, op: &Op) {
     }
 }
 
-pub fn write_at(image: &mut Vec<u8>, offset: u64, data: &[u8]) {
+pub fn write_at(image: &mut [u8], offset: u64, data: &[u8]) {
     let offset = usize::try_from(offset).unwrap();
     // A write whose growth of the file was lost is cut off with it.
     let end = (offset + data.len()).min(image.len());
@@ -119,7 +126,8 @@ impl StorageBackend for Disk {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let state = self.0.lock().unwrap();
+        let mut state = self.0.lock().unwrap();
+        state.read_bytes += out.len() as u64;
         let offset = usize::try_from(offset).unwrap();
         let source = state.image.get(offset..offset + out.len());
         out.copy_from_slice(source.ok_or(io::ErrorKind::UnexpectedEof)?);
@@ -455,6 +463,7 @@ pub fn options() -> Options {
     Options {
         cache_bytes: 1 << 20,
         generation: 42,
+        ballast_bytes: 0,
         ..Options::default()
     }
 }

@@ -1,1 +1,276 @@
+use super::*;
+use crate::broker::message::{Delivery, Message};
+use crate::broker::now;
+use std::sync::Arc;
 
+fn connect(version: Version, expiry_s: u32, receive_maximum: u16) -> Connect {
+    Connect {
+        version,
+        client_id: "c".into(),
+        clean_start: true,
+        keep_alive_s: 0,
+        username: None,
+        password: None,
+        will: None,
+        expiry_s,
+        receive_maximum,
+        max_packet: usize::MAX,
+    }
+}
+
+/// A session and what it says.
+struct Script {
+    session: Session,
+    out: BytesMut,
+    writes: Vec<BrokerWrite>,
+}
+
+impl Script {
+    fn new(version: Version, expiry_s: u32) -> Self {
+        Self::with(&connect(version, expiry_s, u16::MAX), None)
+    }
+
+    fn with(connect: &Connect, memory: Option<Box<Memory>>) -> Self {
+        let session = Session::new(connect, "c", memory);
+        Self {
+            session,
+            out: BytesMut::new(),
+            writes: Vec::new(),
+        }
+    }
+
+    fn packet(&mut self, packet: Packet) -> Result<Step, Bad> {
+        let permitted = |topic: &str| topic != "denied";
+        self.session
+            .on_packet(packet, permitted, &mut self.out, &mut self.writes)
+    }
+
+    fn publish(&mut self, qos: Qos, id: u16) -> Step {
+        self.packet(publish("t", qos, id)).unwrap()
+    }
+
+    fn deliver(&mut self, payload: &str, qos: Qos) {
+        let delivery = Delivery {
+            message: Arc::new(Message::new("t", payload.as_bytes(), qos, false)),
+            qos,
+            retain: false,
+            identifiers: Vec::new(),
+            ordinal: Some(payload.len() as u64),
+        };
+        let sent = self
+            .session
+            .send(delivery, &mut self.out, &mut self.writes, now());
+        assert_eq!(sent, Sent::Sent);
+    }
+
+    fn settle(&mut self, receipts: u64) {
+        self.session.settle(receipts, &mut self.out);
+    }
+
+    /// What was said since the last time.
+    fn said(&mut self) -> Vec<u8> {
+        self.out.split().to_vec()
+    }
+}
+
+fn publish(topic: &'static str, qos: Qos, id: u16) -> Packet {
+    Packet::Publish(Publish {
+        dup: false,
+        qos,
+        retain: false,
+        id,
+        topic: Bytes::from_static(topic.as_bytes()),
+        alias: None,
+        payload: Bytes::new(),
+        properties: None,
+    })
+}
+
+fn ack(id: u16) -> Ack {
+    Ack { id, reason: 0 }
+}
+
+#[test]
+fn acknowledgements_keep_the_order_of_arrival() {
+    let mut script = Script::new(Version::V4, 0);
+    assert!(matches!(
+        script.publish(Qos::AtLeastOnce, 1),
+        Step::Publish(_)
+    ));
+    assert!(matches!(
+        script.publish(Qos::AtMostOnce, 0),
+        Step::Publish(_)
+    ));
+    assert_eq!(
+        script.packet(publish("denied", Qos::AtLeastOnce, 2)),
+        Ok(Step::Denied)
+    );
+    assert!(matches!(
+        script.publish(Qos::ExactlyOnce, 3),
+        Step::Publish(_)
+    ));
+    assert_eq!(script.said(), []);
+    assert_eq!(script.session.take_unsubmitted(), 3);
+    script.settle(1);
+    assert_eq!(script.said(), [0x40, 2, 0, 1]);
+    script.settle(2);
+    assert_eq!(script.said(), [0x40, 2, 0, 2, 0x50, 2, 0, 3]);
+    assert_eq!(script.session.pending(), 0);
+}
+
+#[test]
+fn a_denied_publish_is_told_so_where_the_protocol_can() {
+    let mut script = Script::new(Version::V5, 0);
+    assert_eq!(
+        script.packet(publish("denied", Qos::ExactlyOnce, 2)),
+        Ok(Step::Denied)
+    );
+    assert_eq!(script.said(), [0x50, 3, 0, 2, 0x87]);
+    assert_eq!(
+        script.packet(publish("denied", Qos::AtMostOnce, 0)),
+        Ok(Step::Denied)
+    );
+    assert_eq!(script.said(), []);
+}
+
+#[test]
+fn a_repeated_qos_2_publish_is_answered_behind_the_first_and_not_delivered() {
+    let mut script = Script::new(Version::V4, 0);
+    assert!(matches!(
+        script.publish(Qos::ExactlyOnce, 7),
+        Step::Publish(_)
+    ));
+    assert_eq!(script.publish(Qos::ExactlyOnce, 7), Step::Done);
+    assert_eq!(script.said(), []);
+    script.settle(1);
+    assert_eq!(script.said(), [0x50, 2, 0, 7, 0x50, 2, 0, 7]);
+    assert_eq!(script.packet(Packet::PubRel(ack(7))), Ok(Step::Done));
+    assert_eq!(script.said(), [0x70, 2, 0, 7]);
+    assert!(matches!(
+        script.publish(Qos::ExactlyOnce, 7),
+        Step::Publish(_)
+    ));
+}
+
+#[test]
+fn a_release_of_a_persistent_session_is_answered_after_its_commit() {
+    let mut script = Script::new(Version::V4, 60);
+    assert!(matches!(
+        script.publish(Qos::ExactlyOnce, 7),
+        Step::Publish(_)
+    ));
+    script.settle(1);
+    script.said();
+    assert!(script.session.take_dirty());
+    assert_eq!(script.packet(Packet::PubRel(ack(7))), Ok(Step::Done));
+    assert_eq!(script.said(), []);
+    assert!(script.session.take_dirty());
+    script.settle(1);
+    assert_eq!(script.said(), [0x70, 2, 0, 7]);
+}
+
+#[test]
+fn what_failed_was_not_received() {
+    let mut script = Script::new(Version::V4, 60);
+    for id in [1, 2] {
+        assert!(matches!(
+            script.publish(Qos::ExactlyOnce, id),
+            Step::Publish(_)
+        ));
+    }
+    script.settle(1);
+    script.session.fail();
+    assert_eq!(
+        script
+            .session
+            .memory
+            .received
+            .iter()
+            .copied()
+            .collect::<Vec<_>>(),
+        [1]
+    );
+}
+
+#[test]
+fn a_message_of_qos_2_goes_through_its_four_steps() {
+    let mut script = Script::new(Version::V4, 60);
+    script.deliver("x", Qos::ExactlyOnce);
+    assert_eq!(script.said(), [0x34, 6, 0, 1, b't', 0, 1, b'x']);
+    assert_eq!(script.packet(Packet::PubRec(ack(1))), Ok(Step::Done));
+    assert_eq!(script.packet(Packet::PubRec(ack(1))), Ok(Step::Done));
+    assert_eq!(script.said(), [0x62, 2, 0, 1, 0x62, 2, 0, 1]);
+    assert_eq!(script.writes, []);
+    assert_eq!(script.packet(Packet::PubComp(ack(1))), Ok(Step::Done));
+    assert_eq!(
+        script.writes,
+        [BrokerWrite::QueuePop {
+            client: "c".into(),
+            ordinal: 1
+        }]
+    );
+}
+
+#[test]
+fn a_resumed_session_sends_again_with_dup_as_far_as_the_window_allows() {
+    let mut script = Script::new(Version::V4, 60);
+    script.deliver("a", Qos::AtLeastOnce);
+    script.deliver("bb", Qos::ExactlyOnce);
+    script.deliver("ccc", Qos::AtLeastOnce);
+    assert_eq!(script.packet(Packet::PubRec(ack(2))), Ok(Step::Done));
+    let memory = script.session.memory;
+    let mut script = Script::with(&connect(Version::V5, 60, 2), Some(memory));
+    script
+        .session
+        .resume(&mut script.out, &mut script.writes, now());
+    let first = [0x3A, 7, 0, 1, b't', 0, 1, 0, b'a'];
+    let release = [0x62, 2, 0, 2];
+    assert_eq!(script.said(), [&release[..], &first].concat());
+    assert_eq!(script.session.room(), 0);
+    assert_eq!(script.packet(Packet::PubAck(ack(1))), Ok(Step::Done));
+    script.session.resume_rest(&mut script.out, now());
+    assert_eq!(
+        script.said(),
+        [0x3A, 9, 0, 1, b't', 0, 3, 0, b'c', b'c', b'c']
+    );
+}
+
+#[test]
+fn more_than_the_receive_maximum_is_a_violation_in_version_5() {
+    let mut script = Script::new(Version::V5, 0);
+    for id in 1..=RECEIVE_MAXIMUM {
+        assert!(matches!(
+            script.publish(Qos::AtLeastOnce, id),
+            Step::Publish(_)
+        ));
+    }
+    let over = script
+        .packet(publish("t", Qos::AtLeastOnce, 9999))
+        .unwrap_err();
+    assert_eq!(over.reason, Reason::ReceiveMaximumExceeded);
+}
+
+#[test]
+fn a_disconnect_may_change_the_expiry_but_not_invent_one() {
+    let leave = Packet::Disconnect {
+        reason: 0,
+        expiry_s: Some(5),
+    };
+    assert!(Script::new(Version::V5, 0).packet(leave.clone()).is_err());
+    let mut script = Script::new(Version::V5, 60);
+    assert_eq!(
+        script.packet(leave),
+        Ok(Step::Leave {
+            publish_will: false
+        })
+    );
+    assert_eq!(script.session.memory.expiry_s, 5);
+    let with_will = Packet::Disconnect {
+        reason: 4,
+        expiry_s: None,
+    };
+    assert_eq!(
+        script.packet(with_will),
+        Ok(Step::Leave { publish_will: true })
+    );
+}

@@ -1,0 +1,186 @@
+//! An acknowledgement means "on disk".
+
+use crate::raw::{Hello, Raw, STAY, V4, V5};
+use crate::stand::{Disk, Stand};
+
+#[tokio::test]
+async fn a_puback_follows_the_commit_and_a_ping_does_not_wait_for_it() {
+    let stand = Stand::new().await;
+    let mut client = Raw::client(stand.address, "c", V4).await;
+    stand.disk(Disk::Holds);
+    client.publish("t", "one", 2, 1).await;
+    client.publish("t", "two", 4, 2).await;
+    client.publish("t", "three", 2, 3).await;
+    stand.writer_holds().await;
+    client.quiet().await;
+    stand.disk(Disk::Commits);
+    assert_eq!(client.recv().await, (0x40, vec![0, 1]));
+    assert_eq!(client.recv().await, (0x50, vec![0, 2]));
+    assert_eq!(client.recv().await, (0x40, vec![0, 3]));
+    assert_eq!(stand.published(), ["one", "two", "three"]);
+}
+
+#[tokio::test]
+async fn a_failed_commit_closes_the_connection_unacknowledged() {
+    let stand = Stand::new().await;
+    let mut client = Raw::client(stand.address, "c", V5).await;
+    let mut other = Raw::client(stand.address, "other", V4).await;
+    stand.disk(Disk::Holds);
+    client.publish("t", "lost", 2, 1).await;
+    stand.writer_holds().await;
+    stand.disk(Disk::Fails);
+    assert_eq!(client.closed().await, Some(0x80));
+    stand.disk(Disk::Commits);
+    other.publish_acked("t", "kept", false).await;
+    assert_eq!(stand.published(), ["kept"]);
+}
+
+#[tokio::test]
+async fn a_qos_2_message_arrives_once_however_often_it_is_sent() {
+    let stand = Stand::new().await;
+    let mut client = Raw::client(stand.address, "c", STAY).await;
+    client.publish("t", "once", 4, 5).await;
+    assert_eq!(client.recv().await, (0x50, vec![0, 5]));
+    client.publish("t", "once", 4 | 8, 5).await;
+    assert_eq!(client.recv().await, (0x50, vec![0, 5]));
+    drop(client);
+    let stand = stand.restarted().await;
+    let (mut client, present, _) = Raw::hello(stand.address, "c", STAY).await;
+    assert!(present, "the session survives a restart");
+    client.publish("t", "once", 4 | 8, 5).await;
+    assert_eq!(client.recv().await, (0x50, vec![0, 5]));
+    client.ack(0x62, 5).await;
+    assert_eq!(client.recv().await, (0x70, vec![0, 5]));
+    client.publish("t", "again", 4, 5).await;
+    assert_eq!(client.recv().await, (0x50, vec![0, 5]));
+    assert_eq!(stand.published(), ["once", "again"]);
+}
+
+#[tokio::test]
+async fn a_pubcomp_of_a_persistent_session_follows_the_commit() {
+    let stand = Stand::new().await;
+    let mut client = Raw::client(stand.address, "c", STAY).await;
+    client.publish("t", "x", 4, 5).await;
+    assert_eq!(client.recv().await, (0x50, vec![0, 5]));
+    stand.disk(Disk::Holds);
+    client.ack(0x62, 5).await;
+    stand.writer_holds().await;
+    client.quiet().await;
+    stand.disk(Disk::Commits);
+    assert_eq!(client.recv().await, (0x70, vec![0, 5]));
+}
+
+#[tokio::test]
+async fn a_qos_2_message_whose_commit_failed_is_new_when_it_comes_again() {
+    let stand = Stand::new().await;
+    let mut client = Raw::client(stand.address, "c", STAY).await;
+    client.quiet().await;
+    stand.disk(Disk::Holds);
+    client.publish("t", "x", 4, 5).await;
+    stand.writer_holds().await;
+    stand.disk(Disk::Fails);
+    client.closed().await;
+    stand.disk(Disk::Commits);
+    let mut client = Raw::client(stand.address, "c", STAY).await;
+    client.publish("t", "x", 4 | 8, 5).await;
+    assert_eq!(client.recv().await, (0x50, vec![0, 5]));
+    assert_eq!(stand.published(), ["x"]);
+}
+
+#[tokio::test]
+async fn retained_messages_survive_a_restart_and_an_empty_one_clears() {
+    let stand = Stand::new().await;
+    let mut client = Raw::client(stand.address, "c", V4).await;
+    client.publish_acked("r/a", "old", true).await;
+    client.publish_acked("r/a", "new", true).await;
+    client.publish_acked("r/b", "gone", true).await;
+    client.publish_acked("r/b", "", true).await;
+    client.publish_acked("r/a", "", false).await;
+    let stand = stand.restarted().await;
+    let mut client = Raw::client(stand.address, "c", V4).await;
+    client.subscribe("r/#", 1).await;
+    let got = client.got().await;
+    assert_eq!(
+        (
+            got.topic.as_str(),
+            got.payload.as_str(),
+            got.qos,
+            got.retain
+        ),
+        ("r/a", "new", 1, true)
+    );
+    client.quiet().await;
+}
+
+#[tokio::test]
+async fn what_waits_for_an_absent_subscriber_survives_a_restart_in_order() {
+    let stand = Stand::new().await;
+    let mut subscriber = Raw::client(stand.address, "away", STAY).await;
+    assert_eq!(subscriber.subscribe("q/#", 1).await, 1);
+    drop(subscriber);
+    let mut publisher = Raw::client(stand.address, "p", V4).await;
+    for number in 0..300 {
+        publisher
+            .publish_acked("q/x", &number.to_string(), false)
+            .await;
+    }
+    publisher.publish("q/x", "not kept at QoS 0", 0, 0).await;
+    publisher.quiet().await;
+    let stand = stand.restarted().await;
+    let (mut subscriber, present, _) = Raw::hello(stand.address, "away", STAY).await;
+    assert!(present);
+    for number in 0..300 {
+        assert_eq!(subscriber.payload().await, number.to_string());
+    }
+    // A commit after the last acknowledgement carries its row away.
+    subscriber.publish_acked("other", "x", false).await;
+    assert_eq!(stand.store(|store| store.queued.len()), 0);
+}
+
+#[tokio::test]
+async fn a_clean_start_ends_the_session_and_its_rows() {
+    let stand = Stand::new().await;
+    let mut client = Raw::client(stand.address, "c", STAY).await;
+    client.subscribe("q", 1).await;
+    drop(client);
+    let mut publisher = Raw::client(stand.address, "p", V4).await;
+    publisher.publish_acked("q", "x", false).await;
+    assert_eq!(
+        stand.store(|store| (store.sessions.len(), store.queued.len())),
+        (1, 1)
+    );
+    let (mut client, present, _) = Raw::hello(stand.address, "c", V4).await;
+    assert!(!present);
+    client.publish_acked("other", "x", false).await;
+    assert_eq!(
+        stand.store(|store| (store.sessions.len(), store.queued.len())),
+        (0, 0)
+    );
+}
+
+#[tokio::test]
+async fn shutdown_acknowledges_what_was_read_and_says_goodbye() {
+    let stand = Stand::new().await;
+    let mut client = Raw::client(stand.address, "c", V5).await;
+    let mut idle = Raw::client(
+        stand.address,
+        "idle",
+        Hello {
+            will: Some(("w", "will")),
+            ..V4
+        },
+    )
+    .await;
+    stand.disk(Disk::Holds);
+    client.publish("t", "x", 2, 1).await;
+    stand.writer_holds().await;
+    let broker = stand.broker.clone();
+    let stopping =
+        tokio::spawn(async move { broker.shutdown(std::time::Duration::from_secs(10)).await });
+    assert_eq!(idle.closed().await, None);
+    stand.disk(Disk::Commits);
+    assert_eq!(client.recv().await, (0x40, vec![0, 1]));
+    assert_eq!(client.closed().await, Some(0x8B));
+    stopping.await.unwrap();
+    assert_eq!(stand.published(), ["x"], "a shutdown is no death");
+}

@@ -1,0 +1,9 @@
+//! The broker over real TCP, with a writer that commits on command: what is acknowledged and when, what
+//! subscribers get, and that nothing a peer sends hurts anyone but itself.
+
+mod behaviour;
+mod durable;
+mod foreign;
+mod hostile;
+mod raw;
+mod stand;
