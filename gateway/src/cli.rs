@@ -6,18 +6,19 @@
 
 mod ask;
 mod check;
-mod correct;
 mod demo;
 mod exit;
 mod explain;
 mod export;
 mod logs;
+mod operate;
 mod replay;
 mod run;
 mod settings;
 mod shell;
 mod show;
 pub(crate) mod table;
+pub(crate) mod tables;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -80,8 +81,7 @@ enum Command {
     /// Show which readings make up a daily number
     Explain(explain::ExplainArgs),
     /// Replace the value of a reading
-    #[command(hide = true)]
-    Correct(correct::CorrectArgs),
+    Correct(operate::CorrectArgs),
     /// Write readings to standard output
     Export(export::ExportArgs),
     /// Publish recorded readings to the running daemon
@@ -151,7 +151,7 @@ fn obey(shared: &SharedArgs, command: Command) -> Outcome {
         Command::Letters(args) => now(show::letters(shared, args)),
         Command::Late(args) => now(show::late(shared, args)),
         Command::Explain(args) => now(explain::run(shared, args)),
-        Command::Correct(args) => correct::run(shared, args),
+        Command::Correct(args) => now(operate::correct(shared, args)),
         Command::Export(args) => now(export::run(shared, args)),
         Command::Replay(args) => now(replay::run(shared, args)),
         Command::Completions(args) => shell::completions(args),

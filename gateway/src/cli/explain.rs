@@ -8,7 +8,8 @@ use clap::Args;
 use super::SharedArgs;
 use super::ask::{AskArgs, Gateway};
 use super::exit::Outcome;
-use super::table::{self, Look, percent, quantity, state};
+use super::table::{Look, percent, printable, quantity, state};
+use super::tables;
 use crate::web::rows::Explanation;
 use crate::web::when::Date;
 
@@ -43,14 +44,14 @@ fn text(look: Look, why: &Explanation) -> String {
     let mut out = sentences(why);
     if !why.arrivals.is_empty() {
         out.push('\n');
-        out.push_str(&table::arrivals(look, &why.arrivals));
+        out.push_str(&tables::arrivals(look, &why.arrivals));
     }
     out
 }
 
 fn sentences(why: &Explanation) -> String {
     let unit = why.unit.as_deref();
-    let name = table::printable(&why.sensor);
+    let name = printable(&why.sensor);
     let mut out = String::new();
     let mut say = |line: String| writeln!(out, "{line}").expect("a String takes all");
     match &why.row {

@@ -28,6 +28,8 @@ const IN_FLIGHT: u16 = 100;
 const LINE_BYTES: usize = 256 * 1024;
 /// The longest silence of the broker while it owes an acknowledgement.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(30);
+/// The topic of a line that names no sensor.
+const NAMELESS: &str = "sensors/nameless";
 /// Elsewhere than on a terminal, progress is a line every so many readings.
 const LINES_A_NOTE: u64 = 100_000;
 
@@ -177,17 +179,19 @@ impl Lines {
             if text.is_empty() {
                 continue;
             }
-            let named: Named = serde_json::from_slice(text)
-                .with_context(|| format!("line {} is no JSON object with a name", self.number))?;
-            if named.name.is_empty() || named.name.contains(['+', '#', '\0']) {
-                bail!(
-                    "line {}: `{}` cannot be part of a topic",
-                    self.number,
-                    named.name
-                );
-            }
-            return Ok(Some((format!("sensors/{}", named.name), text.to_vec())));
+            return Ok(Some((topic_of(text), text.to_vec())));
         }
+    }
+}
+
+/// Where a line is published. One without a name that can be part of a topic is no reading; the
+/// gateway is to say so, and keeps it as a dead letter.
+fn topic_of(line: &[u8]) -> String {
+    match serde_json::from_slice(line) {
+        Ok(Named { name }) if !name.is_empty() && !name.contains(['+', '#', '\0']) => {
+            format!("sensors/{name}")
+        }
+        Ok(_) | Err(_) => NAMELESS.to_owned(),
     }
 }
 

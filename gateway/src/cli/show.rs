@@ -8,7 +8,9 @@ use serde::de::DeserializeOwned;
 use super::SharedArgs;
 use super::ask::{AskArgs, Gateway};
 use super::exit::Outcome;
-use super::table::{self, Look};
+use super::operate::{AcceptArgs, accept_late};
+use super::table::Look;
+use super::tables;
 use crate::web::rows::{Days, Diffs, Lates, Letters, Rests, Sensors, Status};
 use crate::web::when::Edge;
 
@@ -78,13 +80,8 @@ pub(super) struct LateArgs {
 
 #[derive(Debug, Clone, Subcommand)]
 enum LateCommand {
-    /// Make readings that were set aside count
-    #[command(hide = true)]
-    Accept {
-        /// Their numbers in the order of arrival, as the list shows them
-        #[arg(required = true, value_name = "SEQ")]
-        seqs: Vec<u64>,
-    },
+    /// Make readings that were set aside count after all
+    Accept(AcceptArgs),
 }
 
 type Query = Vec<(&'static str, String)>;
@@ -112,7 +109,7 @@ pub(super) async fn status(shared: &SharedArgs, args: PlainArgs) -> Outcome {
         &args,
         "/api/v1/status",
         Vec::new(),
-        |_, status: Status| table::status(&status),
+        |_, status: Status| tables::status(&status),
     )
     .await
 }
@@ -123,7 +120,7 @@ pub(super) async fn sensors(shared: &SharedArgs, args: PlainArgs) -> Outcome {
         &args,
         "/api/v1/sensors",
         Vec::new(),
-        |look, list: Sensors| table::sensors(look, &list.sensors),
+        |look, list: Sensors| tables::sensors(look, &list.sensors),
     )
     .await
 }
@@ -134,7 +131,7 @@ pub(super) async fn days(shared: &SharedArgs, args: SensorDaysArgs) -> Outcome {
         &args.plain,
         "/api/v1/days",
         args.query(),
-        |look, list: Days| table::days(look, &list.days),
+        |look, list: Days| tables::days(look, &list.days),
     )
     .await
 }
@@ -145,7 +142,7 @@ pub(super) async fn diffs(shared: &SharedArgs, args: SensorDaysArgs) -> Outcome 
         &args.plain,
         "/api/v1/diffs",
         args.query(),
-        |look, list: Diffs| table::diffs(look, &list.diffs),
+        |look, list: Diffs| tables::diffs(look, &list.diffs),
     )
     .await
 }
@@ -158,7 +155,7 @@ pub(super) async fn rests(shared: &SharedArgs, args: BalanceDaysArgs) -> Outcome
         &args.plain,
         "/api/v1/rests",
         query,
-        |look, list: Rests| table::rests(look, &list.rests),
+        |look, list: Rests| tables::rests(look, &list.rests),
     )
     .await
 }
@@ -169,7 +166,7 @@ pub(super) async fn letters(shared: &SharedArgs, args: LettersArgs) -> Outcome {
         &args.plain,
         "/api/v1/letters",
         args.range.query(),
-        |look, list: Letters| table::letters(look, &list.letters),
+        |look, list: Letters| tables::letters(look, &list.letters),
     )
     .await
 }
@@ -183,17 +180,11 @@ pub(super) async fn late(shared: &SharedArgs, args: LateArgs) -> Outcome {
                 &args.list.plain,
                 "/api/v1/late",
                 query,
-                |look, list: Lates| table::late(look, &list.late),
+                |look, list: Lates| tables::late(look, &list.late),
             )
             .await
         }
-        Some(LateCommand::Accept { seqs }) => {
-            let count = seqs.len();
-            Err(
-                anyhow::anyhow!("cannot accept {count} late readings: it is not wired up yet")
-                    .into(),
-            )
-        }
+        Some(LateCommand::Accept(accept)) => accept_late(shared, accept).await,
     }
 }
 

@@ -253,7 +253,7 @@ impl Site {
     }
 
     /// Carries out an operator's order within the group that was begun.
-    pub(super) fn obey(
+    pub fn obey(
         &mut self,
         order: &Order,
         store: &mut Store,

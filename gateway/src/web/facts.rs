@@ -4,73 +4,32 @@
 //! The store knows sensors by number and the configuration knows them by pattern; here the two meet.
 //! It computes no number: what a day or a rest is, the engine has decided.
 
+mod explain;
 mod range;
+mod vitals;
 mod words;
 
 use std::collections::{BTreeSet, HashMap};
 use std::error::Error;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 use engine::{Calendar, Day as EngineDay, EventTime, SensorDay, SensorId, SensorSpec, Stamp};
 
 use self::range::{days_of, instants_of};
+pub use self::vitals::Vitals;
 use super::reading::{Facts, Place, Readiness, Unreadable};
 use crate::clock::{Clock, Trust};
 use crate::config::{ClockMode, Config, SensorRule};
-use crate::rows::when::{Date, Edge, Moment, Span};
+use crate::rows::when::{Date, Moment, Span};
 use crate::rows::{
-    Arrival, BrokerStatus, ClockStatus, Counters, Day, Diff, Explanation, Late, Letter, Point,
-    Reading, Rest, Sensor, Status, StoreStatus, UpstreamStatus, Word,
+    BrokerStatus, ClockStatus, Counters, Day, Diff, Explanation, Late, Letter, Point, Reading,
+    Rest, Sensor, Status, StoreStatus, UpstreamStatus, Word,
 };
-use crate::store::{Letter as StoredLetter, Logged, SensorState, Totals, View};
+use crate::store::{Letter as StoredLetter, SensorState, Totals, View};
 
 /// A sensor is silent when it has missed this many readings.
 const MISSED_INTERVALS: i64 = 3;
-
-/// What only the running daemon knows, told by those who see it happen.
-pub struct Vitals {
-    /// Commits since the start.
-    pub commits: AtomicU64,
-    connections: Box<dyn Fn() -> u64 + Send + Sync>,
-    not_ready: RwLock<Option<String>>,
-}
-
-impl Vitals {
-    /// Those of a daemon before anything listens; `connections` counts the MQTT clients connected.
-    #[must_use]
-    pub fn starting(connections: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
-        Self {
-            commits: AtomicU64::new(0),
-            connections: Box::new(connections),
-            not_ready: RwLock::new(Some("the daemon is starting".to_owned())),
-        }
-    }
-
-    /// Those of a daemon that is stopped: its store is read, and nothing else is there.
-    #[must_use]
-    pub fn stopped() -> Self {
-        Self::starting(|| 0)
-    }
-
-    /// Says that the daemon can do its work from now on.
-    pub fn set_ready(&self) {
-        *self
-            .not_ready
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    /// Says why it no longer can.
-    pub fn set_not_ready(&self, why: impl Into<String>) {
-        *self
-            .not_ready
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = Some(why.into());
-    }
-}
 
 /// Facts of one store under one configuration.
 pub struct StoreFacts {
@@ -184,16 +143,9 @@ impl StoreFacts {
 
 impl Facts for StoreFacts {
     fn readiness(&self) -> Readiness {
-        let why = self
-            .vitals
-            .not_ready
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        match (why, self.view.totals()) {
-            (Some(why), _) => Readiness::NotReady(why),
-            (None, Err(error)) => Readiness::NotReady(error.to_string()),
-            (None, Ok(_)) => Readiness::Ready,
+        match (self.vitals.readiness(), self.view.totals()) {
+            (Readiness::Ready, Err(error)) => Readiness::NotReady(error.to_string()),
+            (readiness, _) => readiness,
         }
     }
 
@@ -223,11 +175,11 @@ impl Facts for StoreFacts {
             },
             store: StoreStatus {
                 bytes: totals.file_bytes,
-                commits: self.vitals.commits.load(Relaxed),
+                commits: self.vitals.commits(),
             },
             upstream: UpstreamStatus::off(),
             broker: BrokerStatus {
-                connections: (self.vitals.connections)(),
+                connections: self.vitals.connections(),
             },
         })
     }
@@ -424,68 +376,8 @@ impl Facts for StoreFacts {
     }
 
     fn explain(&self, sensor: &str, day: Date) -> Result<Explanation, Unreadable> {
-        let config = self.config.load();
-        let unit = unit_of(&config, sensor);
-        let only = |day: EngineDay| {
-            let edge = Some(Edge::On(Date::from(day)));
-            self.sensor_days(
-                sensor,
-                &Span {
-                    from: edge,
-                    to: edge,
-                },
-            )
-        };
-        let engine_day = EngineDay::from_number(day.number());
-        let held = only(engine_day)?.pop().map(|(_, held)| held);
-        let diff = held.as_ref().and_then(|held| held.diff);
-        let before = match diff {
-            Some(_) => only(engine_day.pred())?
-                .pop()
-                .map(|(_, held)| held.row.last),
-            None => None,
-        };
-        let stamp = stamp_of(config.sensor_for(sensor));
-        let whole = Span {
-            from: Some(Edge::On(day)),
-            to: Some(Edge::On(day)),
-        };
-        let instants = instants_of(calendar(&config), stamp, &whole);
-        let arrivals = match (self.number_of(sensor)?, instants) {
-            (Some(id), (Some(from), Some(to))) => self
-                .view
-                .history(id, from, to)
-                .map_err(unreadable("the history"))?,
-            (None, _) | (_, (None, _) | (_, None)) => Vec::new(),
-        };
-        Ok(Explanation {
-            sensor: sensor.to_owned(),
-            day,
-            unit: unit.map(str::to_owned),
-            row: held.map(|held| Day::of(sensor, unit, engine_day, &held.row)),
-            diff: diff.map(|diff| Diff::of(sensor, unit, engine_day, &diff)),
-            before,
-            arrivals: arrivals_of(arrivals),
-        })
+        explain::day_of(self, sensor, day)
     }
-}
-
-/// What arrived, by time and then by arrival; of each identity the last that is held counts.
-fn arrivals_of(mut logged: Vec<Logged>) -> Vec<Arrival> {
-    logged.sort_unstable_by_key(|entry| (entry.time, entry.tie, entry.seq));
-    let counts = |at: usize, entry: &Logged| {
-        let later = logged[at + 1..].iter();
-        let mut same = later.take_while(|other| (other.time, other.tie) == (entry.time, entry.tie));
-        entry.fate.is_held() && !same.any(|other| other.fate.is_held())
-    };
-    let rows = logged.iter().enumerate().map(|(at, entry)| Arrival {
-        time: moment(entry.time),
-        value: entry.value,
-        seq: entry.seq,
-        fate: words::fate(entry.fate),
-        counts: counts(at, entry),
-    });
-    rows.collect()
 }
 
 fn letter_row(letter: StoredLetter) -> Letter {

@@ -1,0 +1,293 @@
+//! Which columns each kind of row has, and what is said when there are none.
+
+use std::fmt::Write as _;
+
+use super::table::Column::{Number, Text};
+use super::table::{Look, dash, number, percent, printable, size, span, state, table, text};
+use crate::rows::{Arrival, Day, Diff, Late, Letter, Rest, Sensor, Status};
+
+/// How the gateway is doing, a line each.
+pub(crate) fn status(status: &Status) -> String {
+    let counters = status.counters;
+    let trust = if status.clock.synchronised {
+        "trusted"
+    } else {
+        "not trusted yet"
+    };
+    let upstream = match &status.upstream.last_error {
+        Some(error) => format!(
+            "{}, {} pending; {error}",
+            status.upstream.state, status.upstream.pending
+        ),
+        None => format!(
+            "{}, {} pending",
+            status.upstream.state, status.upstream.pending
+        ),
+    };
+    let size = size(status.store.bytes);
+    let lines = [
+        ("site", status.site.clone()),
+        ("version", status.version.clone()),
+        ("up", span(status.uptime)),
+        ("clock", format!("{}, {trust}", status.clock.mode)),
+        ("store", format!("{size}, {} commits", status.store.commits)),
+        (
+            "broker",
+            format!("{} connections", status.broker.connections),
+        ),
+        ("upstream", upstream),
+        ("received", counters.received.to_string()),
+        ("  accepted", counters.accepted.to_string()),
+        ("  duplicate", counters.duplicate.to_string()),
+        ("  corrected", counters.corrected.to_string()),
+        ("  late", counters.late.to_string()),
+        ("  dead letters", counters.dead_letter.to_string()),
+    ];
+    let mut out = String::new();
+    for (name, value) in lines {
+        writeln!(out, "{name:<15} {}", printable(&value)).expect("a String takes all");
+    }
+    out
+}
+
+/// All sensors.
+pub(crate) fn sensors(look: Look, rows: &[Sensor]) -> String {
+    if rows.is_empty() {
+        return "No sensor has sent a reading yet.\n".to_owned();
+    }
+    let columns = [
+        Text("sensor"),
+        Text("kind"),
+        Number("last value"),
+        Text("unit"),
+        Text("last time"),
+        Number("coverage"),
+        Text("state"),
+    ];
+    let cells = rows.iter().map(|row| {
+        let silent = match row.silent {
+            Some(true) => "silent".to_owned(),
+            Some(false) => "ok".to_owned(),
+            None => dash(),
+        };
+        vec![
+            printable(&row.name),
+            text(row.kind.as_deref()),
+            row.last.map_or_else(dash, |last| number(last.value)),
+            text(row.unit.as_deref()),
+            row.last.map_or_else(dash, |last| last.time.to_string()),
+            percent(row.coverage_today),
+            silent,
+        ]
+    });
+    table(look, &columns, cells)
+}
+
+/// `AggDay`.
+pub(crate) fn days(look: Look, rows: &[Day]) -> String {
+    if rows.is_empty() {
+        return "No days: nothing was measured in that range.\n".to_owned();
+    }
+    let columns = [
+        Text("sensor"),
+        Text("day"),
+        Text("aggregate"),
+        Number("value"),
+        Text("unit"),
+        Number("readings"),
+        Number("coverage"),
+        Number("min"),
+        Number("max"),
+        Text("state"),
+    ];
+    let cells = rows.iter().map(|row| {
+        vec![
+            printable(&row.sensor),
+            row.day.to_string(),
+            row.aggregate.to_string(),
+            number(row.value),
+            text(row.unit.as_deref()),
+            row.count.to_string(),
+            percent(row.coverage),
+            number(row.min),
+            number(row.max),
+            state(row.closed, row.revision),
+        ]
+    });
+    table(look, &columns, cells)
+}
+
+/// `AggDayDiff`.
+pub(crate) fn diffs(look: Look, rows: &[Diff]) -> String {
+    if rows.is_empty() {
+        return "No differences: they need a meter with readings on two days in a row.\n"
+            .to_owned();
+    }
+    let columns = [
+        Text("meter"),
+        Text("day"),
+        Number("rise"),
+        Text("unit"),
+        Text("kind"),
+        Text("state"),
+    ];
+    let cells = rows.iter().map(|row| {
+        vec![
+            printable(&row.sensor),
+            row.day.to_string(),
+            number(row.value),
+            text(row.unit.as_deref()),
+            row.kind.to_string(),
+            state(row.closed, row.revision),
+        ]
+    });
+    table(look, &columns, cells)
+}
+
+/// `AggDayRest`.
+pub(crate) fn rests(look: Look, rows: &[Rest]) -> String {
+    if rows.is_empty() {
+        return "No rests: they need a balance whose meter has a difference.\n".to_owned();
+    }
+    let columns = [
+        Text("balance"),
+        Text("day"),
+        Number("rest"),
+        Text("unit"),
+        Number("meter"),
+        Number("parts"),
+        Text("coverage"),
+        Text("state"),
+    ];
+    let cells = rows.iter().map(|row| {
+        let parts = row.coverage.iter();
+        let parts = parts.map(|(name, share)| format!("{} {}", printable(name), percent(*share)));
+        vec![
+            printable(&row.balance),
+            row.day.to_string(),
+            number(row.value),
+            text(row.unit.as_deref()),
+            number(row.meter),
+            number(row.parts),
+            parts.collect::<Vec<_>>().join(", "),
+            state(row.closed, row.revision),
+        ]
+    });
+    table(look, &columns, cells)
+}
+
+/// Readings set aside.
+pub(crate) fn late(look: Look, rows: &[Late]) -> String {
+    if rows.is_empty() {
+        return "No late readings: none came after the allowed lateness.\n".to_owned();
+    }
+    let columns = [
+        Number("seq"),
+        Text("sensor"),
+        Text("time"),
+        Number("value"),
+        Text("arrived"),
+        Text("state"),
+    ];
+    let cells = rows.iter().map(|row| {
+        vec![
+            row.seq.to_string(),
+            printable(&row.sensor),
+            row.time.to_string(),
+            number(row.value),
+            row.arrived.to_string(),
+            if row.accepted {
+                "accepted"
+            } else {
+                "set aside"
+            }
+            .to_owned(),
+        ]
+    });
+    table(look, &columns, cells)
+}
+
+/// Dead letters.
+pub(crate) fn letters(look: Look, rows: &[Letter]) -> String {
+    if rows.is_empty() {
+        return "No dead letters: everything that arrived could be read.\n".to_owned();
+    }
+    let columns = [
+        Number("seq"),
+        Text("arrived"),
+        Text("topic"),
+        Text("reason"),
+        Text("payload"),
+    ];
+    let cells = rows.iter().map(|row| {
+        vec![
+            row.seq.to_string(),
+            row.arrived.to_string(),
+            printable(&row.topic),
+            printable(&row.reason),
+            printable(&row.payload),
+        ]
+    });
+    table(look, &columns, cells)
+}
+
+/// What arrived for a day.
+pub(super) fn arrivals(look: Look, rows: &[Arrival]) -> String {
+    let columns = [
+        Text("time"),
+        Number("value"),
+        Number("seq"),
+        Text("fate"),
+        Text("counts"),
+    ];
+    let cells = rows.iter().map(|row| {
+        vec![
+            row.time.to_string(),
+            number(row.value),
+            row.seq.to_string(),
+            row.fate.to_string(),
+            if row.counts { "yes" } else { "no" }.to_owned(),
+        ]
+    });
+    table(look, &columns, cells)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::rows::Word;
+    use crate::web::when::Date;
+
+    fn diff(value: f64, closed: bool) -> Diff {
+        Diff {
+            sensor: "Wtot".to_owned(),
+            day: Date::from_number(18_262).expect("2020-01-01"),
+            value,
+            unit: Some("L".to_owned()),
+            kind: Word::Borrowed("normal"),
+            closed,
+            revision: u32::from(closed),
+        }
+    }
+
+    #[test]
+    fn a_terminal_gets_rules_and_numbers_line_up_on_the_right() {
+        let shown = diffs(Look::Terminal(80), &[diff(110.25, true), diff(9.5, false)]);
+        let expected = concat!(
+            " meter   day             rise   unit   kind     state\n",
+            "────────────────────────────────────────────────────────────\n",
+            " Wtot    2020-01-01   110.250   L      normal   closed r1\n",
+            " Wtot    2020-01-01     9.500   L      normal   provisional\n",
+        );
+        assert_eq!(shown, expected, "\n{shown}");
+    }
+
+    #[test]
+    fn a_narrow_terminal_is_not_overrun() {
+        let shown = diffs(Look::Terminal(40), &[diff(110.25, true)]);
+        assert!(
+            shown.lines().all(|line| line.chars().count() <= 40),
+            "\n{shown}"
+        );
+    }
+}
