@@ -192,7 +192,7 @@ impl App {
         let shared = Arc::new(ArcSwap::from(Arc::clone(&config)));
         let facts = StoreFacts::new(view.clone(), shared, clock, Arc::clone(&vitals));
         let facts = Arc::new(facts);
-        let web = Web::new(facts.clone(), feed.clone(), Names::default());
+        let web = Web::new(facts.clone(), feed.clone(), Names::of_this_machine([]));
         let (stop, stopping) = watch::channel(false);
         let control = control.map(|socket| {
             let router = control::router(web.clone(), commands.clone());

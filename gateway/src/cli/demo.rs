@@ -127,7 +127,7 @@ async fn show(args: DemoArgs) -> Outcome {
         _ = signals.next() => false,
     };
     story.end();
-    print!("{}", summary(&*running.facts())?);
+    io::stdout().write_all(summary(&*running.facts())?.as_bytes())?;
     if finished && !args.exit {
         say(&format!("serving on: http://{http}/   Ctrl-C stops"));
         signals.next().await;
