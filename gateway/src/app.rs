@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::control::{self, ControlError};
 use crate::ingest::{
     Announced, COMMANDS, Command, INTAKE_SUBMISSIONS, IngestStats, Intake, Observer, PayloadMapper,
-    Site, Writer,
+    Site, SiteError, Writer,
 };
 use crate::rows;
 use crate::source::Verdict;
