@@ -168,21 +168,32 @@ impl Client {
 
     /// The next message of a `QoS` 0 subscription.
     pub async fn delivery(&mut self) -> io::Result<Delivery> {
-        let came = self.next().await?;
-        assert_eq!(came.first & 0xF6, 0x30, "a PUBLISH at QoS 0, not {came:?}");
-        let (len, rest) = came.body.split_at(2);
-        let (topic, payload) = rest.split_at(usize::from(u16::from_be_bytes([len[0], len[1]])));
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Ok(Delivery {
-            topic: text(topic),
-            payload: text(payload),
-            retained: came.first & 1 == 1,
-        })
+        Ok(Delivery::of(&self.next().await?))
     }
 
     /// Reads until the broker hangs up.
     pub async fn closed(&mut self) {
         while self.next().await.is_ok() {}
+    }
+}
+
+impl Delivery {
+    /// Reads a PUBLISH at `QoS` 0.
+    ///
+    /// # Panics
+    /// When it is another packet.
+    #[must_use]
+    pub fn of(packet: &Packet) -> Self {
+        let Packet { first, body } = packet;
+        assert_eq!(first & 0xF6, 0x30, "a PUBLISH at QoS 0, not {packet:?}");
+        let (len, rest) = body.split_at(2);
+        let (topic, payload) = rest.split_at(usize::from(u16::from_be_bytes([len[0], len[1]])));
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self {
+            topic: text(topic),
+            payload: text(payload),
+            retained: first & 1 == 1,
+        }
     }
 }
 
