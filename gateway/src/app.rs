@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::control::{self, ControlError};
 use crate::ingest::{
     Announced, COMMANDS, Command, INTAKE_SUBMISSIONS, IngestStats, Intake, Observer, PayloadMapper,
-    Site, Writer,
+    Site, SiteError, Writer,
 };
 use crate::rows;
 use crate::source::Verdict;
@@ -37,6 +37,9 @@ pub enum AppError {
     /// The store cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The site cannot be read out of the store.
+    #[error(transparent)]
+    Site(#[from] SiteError),
     /// An address cannot be had.
     #[error(
         "cannot listen on {address} for {what}: is another program there? See [{section}] listen"

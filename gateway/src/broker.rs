@@ -262,7 +262,7 @@ impl<M: Mapper> Core<M> {
     /// A will is a publish like any other: it goes to disk first.
     pub(crate) async fn publish_wills(
         &self,
-        wills: impl IntoIterator<Item = Box<Will>>,
+        wills: impl IntoIterator<Item = Will>,
         writes: Vec<BrokerWrite>,
     ) {
         let mut submission = Submission::new(Reply::nobody());
@@ -278,7 +278,7 @@ impl<M: Mapper> Core<M> {
                 retain,
                 properties,
                 delay_s: _,
-            } = *will;
+            } = will;
             submission.incoming.push(Incoming {
                 origin: 0,
                 topic,
@@ -334,12 +334,11 @@ fn restore(hub: &Arc<Hub>, restored: Restored) {
     let mut slots: std::collections::BTreeMap<String, Arc<Slot>> =
         std::collections::BTreeMap::new();
     for (client, bytes) in restored.sessions {
-        match session::decode(&bytes) {
-            Some((memory, subscriptions)) => {
-                let slot = hub.restore(&client, memory, subscriptions, now);
-                slots.insert(client, slot);
-            }
-            None => tracing::error!(client, "a session cannot be read"),
+        if let Some((memory, subscriptions)) = session::decode(&bytes) {
+            let slot = hub.restore(&client, memory, subscriptions, now);
+            slots.insert(client, slot);
+        } else {
+            tracing::error!(client, "a session cannot be read");
         }
     }
     for (client, ordinal, bytes) in restored.queued {
@@ -349,7 +348,7 @@ fn restore(hub: &Arc<Hub>, restored: Restored) {
         match Delivery::decode(&bytes, ordinal, now) {
             Ok(delivery) => slot.restore(delivery),
             Err(error) => {
-                tracing::error!(client, ordinal, %error, "a queued message cannot be read")
+                tracing::error!(client, ordinal, %error, "a queued message cannot be read");
             }
         }
     }

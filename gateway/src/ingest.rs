@@ -15,7 +15,7 @@ mod stats;
 
 pub use command::{Command, Order, Outcome, Refusal};
 pub use registry::{MAX_SENSORS, Registry};
-pub use site::{Announced, Site};
+pub use site::{Announced, Site, SiteError};
 pub use stats::IngestStats;
 
 use crate::broker::{BrokerWrite, Fanout, Mapper, Submission};
@@ -203,6 +203,9 @@ impl<O: Observer> Writer<O> {
             .flat_map(|submission| &submission.incoming)
         {
             let (topic, payload) = (incoming.topic_str(), &incoming.payload);
+            if incoming.retain && payload.is_empty() {
+                continue; // it clears a retained message, and says nothing
+            }
             self.site
                 .take(topic, payload, &incoming.decoded, &mut self.store)?;
         }
@@ -304,13 +307,15 @@ impl<O: Observer> Writer<O> {
             return Ok(());
         }
         let unsealed = self.store.unsealed();
-        let day_of = self.site.day_of();
+        let retain_ms = self.config.store.retain_readings_ms;
+        let (day_of, kept_from) = (self.site.day_of(), self.site.kept_from(retain_ms));
         let sealed = self.store.seal(Seal {
             sensors: self.site.changed_states(),
             days: unsealed.days,
             rests: unsealed.rests,
             day_of: &day_of,
-            drop_before: self.site.drop_before(self.config.store.retain_readings_ms),
+            drop_before: self.site.drop_before(retain_ms),
+            kept_from: &kept_from,
         })?;
         self.site.hand_over(DAYS_KEPT);
         self.stats.sealed(sealed);
@@ -336,10 +341,10 @@ impl<O: Observer> Writer<O> {
     /// Opens the store again and rebuilds the state from it, however often it takes.
     fn recover(&mut self) {
         loop {
-            let reopened = self
-                .store
-                .reopen()
-                .and_then(|()| Site::open(&mut self.store, Arc::clone(&self.config), &self.clock));
+            let reopened =
+                self.store.reopen().map_err(SiteError::from).and_then(|()| {
+                    Site::open(&mut self.store, Arc::clone(&self.config), &self.clock)
+                });
             match reopened {
                 Ok(site) => {
                     self.site = site;

@@ -166,10 +166,11 @@ pub(crate) fn decode(
         Err(_) => return Err(Bad::malformed("no valid length")),
     };
     let kind = header.byte1 >> 4;
+    let flags = header.byte1 & 0x0F;
     let flags_fit = match kind {
         PUBLISH => true,
-        PUBREL | SUBSCRIBE | UNSUBSCRIBE => header.byte1 & 0x0F == 0x02,
-        _ => header.byte1 & 0x0F == 0,
+        PUBREL | SUBSCRIBE | UNSUBSCRIBE => flags == 0x02,
+        _ => flags == 0,
     };
     if !flags_fit {
         return Err(Bad::malformed("reserved flags are set"));

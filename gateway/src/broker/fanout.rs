@@ -292,7 +292,7 @@ fn message<D>(publish: &Incoming<D>) -> Arc<Message> {
         publish.qos,
         publish.retain,
     )
-    .from_publisher(publish.origin);
+    .published_by(publish.origin);
     Arc::new(match &publish.props {
         None => message,
         Some(properties) => message.with_properties(Some(properties.clone()), now()),

@@ -106,7 +106,7 @@ enum DueWhat {
 /// What has become due.
 #[derive(Debug, Default)]
 pub(crate) struct Matured {
-    pub(crate) wills: Vec<Box<Will>>,
+    pub(crate) wills: Vec<Will>,
     pub(crate) writes: Vec<BrokerWrite>,
     /// Sessions that are over: [`Hub::end`] them once the writes are on their way. Until then their client
     /// ids are taken, or a new session's rows could come before the old one's end.
@@ -318,7 +318,7 @@ impl Hub {
             let State::Away { will, .. } = &mut member.state else {
                 continue;
             };
-            matured.wills.extend(will.take());
+            matured.wills.extend(will.take().map(|will| *will));
             match due.what {
                 DueWhat::Will => {}
                 DueWhat::Expiry => {
@@ -366,7 +366,8 @@ impl Hub {
         };
         if wanted && !shared {
             locked(&self.retained).matches(filter.path, |message| {
-                if !message.expired(now) && !(grant.no_local && message.publisher() == slot.key) {
+                let own = grant.no_local && message.publisher() == slot.key;
+                if !message.expired(now) && !own {
                     slot.put(retained_delivery(message, grant));
                 }
             });

@@ -131,7 +131,7 @@ impl Message {
         self
     }
 
-    pub(crate) fn from_publisher(mut self, key: u64) -> Self {
+    pub(crate) fn published_by(mut self, key: u64) -> Self {
         self.publisher = key;
         self
     }

@@ -121,14 +121,16 @@ mod tests {
 
     fn holding(topics: &[&str]) -> Retained {
         let mut retained = Retained::new(100, 100_000);
-        topics.iter().for_each(|topic| retained.set(message(topic)));
+        for topic in topics {
+            retained.set(message(topic));
+        }
         retained
     }
 
     fn found(retained: &Retained, filter: &str) -> Vec<String> {
         let mut topics = Vec::new();
         retained.matches(filter, |message| {
-            topics.push(message.topic_str().to_owned())
+            topics.push(message.topic_str().to_owned());
         });
         topics
     }

@@ -47,12 +47,6 @@ impl Budget {
     fn refund(&self, bytes: usize) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
     }
-
-    /// Bytes charged now.
-    #[cfg(test)]
-    pub(crate) fn used(&self) -> usize {
-        self.used.load(Ordering::Relaxed)
-    }
 }
 
 #[derive(Debug)]

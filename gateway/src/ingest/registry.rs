@@ -6,6 +6,7 @@
 use crate::config::{ConcreteBalance, Config, SensorRule};
 use crate::source::{Name, Reason};
 use crate::store::SensorState;
+use chrono_tz::Tz;
 use engine::{BalanceId, EventTime, Kind, SensorId, SensorSpec};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
@@ -56,6 +57,25 @@ pub(crate) struct KnownBalance {
 pub(super) struct News {
     pub(super) sensors: Vec<SensorId>,
     pub(super) balances: Vec<KnownBalance>,
+}
+
+const LOWER_HALF: u64 = 0xffff_ffff;
+
+/// FNV-1a: the same in every build.
+fn fnv(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// How a sensor's specification differs from the one that its days were made by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Difference {
+    None,
+    /// Days would be made of the same readings in another way.
+    Made,
+    /// Readings would belong to other days.
+    Moved,
 }
 
 impl Registry {
@@ -255,6 +275,19 @@ impl Registry {
         sensor.changed = false;
     }
 
+    /// How the configuration differs from the one that the store was made by.
+    pub(super) fn difference(&self, state: &SensorState) -> Difference {
+        if self.sensor(state.id).rule.is_none() || state.newest.is_none() {
+            return Difference::None;
+        }
+        let now = self.state(state.id).fingerprint ^ state.fingerprint;
+        match (now & !LOWER_HALF, now & LOWER_HALF) {
+            (0, 0) => Difference::None,
+            (0, _) => Difference::Made,
+            (_, _) => Difference::Moved,
+        }
+    }
+
     /// A sensor as the store keeps it.
     #[must_use]
     pub fn state(&self, id: SensorId) -> SensorState {
@@ -265,7 +298,7 @@ impl Registry {
             newest: sensor.last.map(|(time, _)| time),
             first: sensor.first,
             last_value: sensor.last.map(|(_, value)| value),
-            fingerprint: fingerprint(&self.spec(id)),
+            fingerprint: fingerprint(self.config.site.timezone, &self.spec(id)),
         }
     }
 
@@ -281,12 +314,10 @@ impl Registry {
     }
 }
 
-/// Tells whether days were made by another specification than the one at hand.
-pub(super) fn fingerprint(spec: &SensorSpec) -> u64 {
-    // FNV-1a over the words of the specification: the same in every build.
-    format!("{spec:?}")
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        })
+/// Tells whether days were made by another specification than the one at hand: the upper half is
+/// of what puts readings into days, the lower of all the rest.
+fn fingerprint(zone: Tz, spec: &SensorSpec) -> u64 {
+    let shelf = fnv(&format!("{} {:?}", zone.name(), spec.stamp));
+    let all = fnv(&format!("{spec:?}"));
+    (shelf & !LOWER_HALF) | (all & LOWER_HALF)
 }

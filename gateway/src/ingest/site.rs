@@ -7,7 +7,7 @@
 
 use super::command::{Order, Outcome, Refusal};
 use super::judge::{Now, judge};
-use super::registry::{KnownBalance, News, Registry};
+use super::registry::{Difference, KnownBalance, News, Registry};
 use crate::clock::Clock;
 use crate::config::{ClockMode, Config};
 use crate::source::{Decoded, Reason, Verdict};
@@ -38,6 +38,24 @@ pub struct Site {
     changes: Changes,
 }
 
+/// Why a site cannot be opened. Nothing has changed.
+#[derive(Debug, thiserror::Error)]
+pub enum SiteError {
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The configuration has another time zone or stamp.
+    #[error(
+        "the days of {sensor} were made with another [site] timezone, or another stamp of its \
+         [[sensor]], than the configuration has now: put it back; or, with the old configuration, \
+         `sluice export > all.jsonl`, then with the new one and a new [store] path `sluice replay all.jsonl`"
+    )]
+    Moved {
+        /// The first sensor that is concerned.
+        sensor: String,
+    },
+}
+
 /// What a commit brought.
 #[derive(Clone, Copy, Debug)]
 pub struct Announced<'a> {
@@ -51,7 +69,10 @@ pub struct Announced<'a> {
 
 impl Site {
     /// The site as the store left it: the last seal, and the log's tail on top of it.
-    pub fn open(store: &mut Store, config: Arc<Config>, clock: &Clock) -> Result<Self, StoreError> {
+    ///
+    /// # Errors
+    /// The store cannot be read, or the configuration would put its readings into other days.
+    pub fn open(store: &mut Store, config: Arc<Config>, clock: &Clock) -> Result<Self, SiteError> {
         let checkpoint = store.checkpoint()?;
         let mut site = Self {
             engine: Engine::new(rules(&config), checkpoint.site_time_ms),
@@ -72,6 +93,17 @@ impl Site {
             let known = site.registry.restore_sensor(state.id, &state.name);
             let id = known.ok_or_else(|| out_of_step("sensors", state.id.0))?;
             site.registry.restore_state(state);
+            match site.registry.difference(state) {
+                Difference::None => {}
+                Difference::Made => tracing::warn!(
+                    sensor = state.name,
+                    "its [[sensor]] has changed: days that are closed keep the numbers they have"
+                ),
+                Difference::Moved => {
+                    let sensor = state.name.clone();
+                    return Err(SiteError::Moved { sensor });
+                }
+            }
             let memory = remember(&*store, id, state.newest)?;
             site.engine.register(id, site.registry.spec(id), memory);
         }
@@ -314,8 +346,10 @@ impl Site {
             let ahead_ms = time.ms() - latest;
             return Err(Refusal::Value(Reason::FutureTime { ahead_ms }));
         }
-        let kept_from = self.drop_before(self.config.store.retain_readings_ms);
-        if kept_from.is_some_and(|kept| self.day_of()(id, time) < kept) {
+        let retain_ms = self.config.store.retain_readings_ms;
+        if let Some(day) = self.drop_before(retain_ms)
+            && self.day_of()(id, time) < self.kept_from(retain_ms)(id, day)
+        {
             return Err(Refusal::Forgotten);
         }
         Ok(Reading {
@@ -426,6 +460,20 @@ impl Site {
         let now = self.engine.site_time_ms()?;
         let oldest = EventTime::from_ms(now.checked_sub(retain_ms)?)?;
         Some(Calendar::new(self.config.site.timezone).day_of(oldest, Stamp::Start))
+    }
+
+    /// The first day that retention keeps of a sensor: counted back from its own newest reading
+    /// where that is older than site time. So no reading that may still be corrected ever goes.
+    pub(super) fn kept_from(&self, retain_ms: i64) -> impl Fn(SensorId, Day) -> Day + use<> {
+        let calendar = Calendar::new(self.config.site.timezone);
+        let newest: Vec<_> = self.registry.sensors().iter().map(|s| s.last).collect();
+        move |sensor, day| {
+            let own = newest[sensor.0 as usize].and_then(|(last, _)| {
+                let oldest = EventTime::from_ms(last.ms().checked_sub(retain_ms)?)?;
+                Some(calendar.day_of(oldest, Stamp::Start))
+            });
+            own.map_or(day, |own| own.min(day))
+        }
     }
 
     pub(super) fn hand_over(&mut self, days: usize) {

@@ -105,7 +105,7 @@ fn write(
     if let Some(day) = seal.drop_before
         && checkpoint.dropped_before.is_none_or(|before| before < day)
     {
-        sealed.dropped_blocks = drop_before(txn, day, seal.day_of)?;
+        sealed.dropped_blocks = drop_before(txn, day, &seal)?;
         checkpoint.dropped_before = Some(day);
     }
     txn.delete_table(LOG)?;
@@ -245,15 +245,13 @@ fn cut(table: &mut Table<'_, u64, Bytes>, cap: u64) -> Result<u64, Fault> {
 
 /// Retention: removes the readings of days before `day`, and keeps what was made of them; says how
 /// many blocks.
-fn drop_before(
-    txn: &WriteTransaction,
-    day: Day,
-    day_of: &dyn Fn(SensorId, engine::EventTime) -> Day,
-) -> Result<u64, Fault> {
+fn drop_before(txn: &WriteTransaction, day: Day, seal: &Seal<'_>) -> Result<u64, Fault> {
     let mut dropped = 0;
-    let before = day.number();
+    let mut oldest = day.number();
     let mut blocks = txn.open_table(BLOCKS)?;
     for sensor in ids(&txn.open_table(SENSORS)?)? {
+        let before = (seal.kept_from)(SensorId(sensor), day).number();
+        oldest = oldest.min(before);
         blocks.retain_in((sensor, i32::MIN, 0)..(sensor, before, 0), |_, _| {
             dropped += 1;
             false
@@ -262,7 +260,7 @@ fn drop_before(
     let mut late = txn.open_table(LATE)?;
     let mut old = Vec::new();
     scan::late_of(&late, |row| {
-        if day_of(row.sensor, row.time) < day {
+        if (seal.day_of)(row.sensor, row.time) < (seal.kept_from)(row.sensor, day) {
             old.push(row.seq);
         }
     })?;
@@ -275,7 +273,7 @@ fn drop_before(
         let (seal, value) = entry?;
         let seal = seal.value();
         let row = rows::unpack_seal(value.value()).map_err(Fault::damaged("seals", seal))?;
-        if row.newest_day < before {
+        if row.newest_day < oldest {
             old.push(seal);
         }
     }

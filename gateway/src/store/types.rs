@@ -180,6 +180,9 @@ pub struct Seal<'a> {
     pub day_of: &'a dyn Fn(SensorId, EventTime) -> Day,
     /// Retention: days before this one go.
     pub drop_before: Option<Day>,
+    /// The first day that a sensor keeps when days before the given one go: one whose own time is
+    /// behind keeps as much of it as any other.
+    pub kept_from: &'a dyn Fn(SensorId, Day) -> Day,
 }
 
 /// What the store knew at its last seal. With the log's tail replayed on top it is all that it

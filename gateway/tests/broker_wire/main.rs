@@ -1,6 +1,8 @@
 //! The broker over real TCP, with a writer that commits on command: what is acknowledged and when, what
 //! subscribers get, and that nothing a peer sends hurts anyone but itself.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod behaviour;
 mod durable;
 mod foreign;

@@ -56,7 +56,7 @@ impl Store {
                 );
             }
             BrokerWrite::QueuePop { client, ordinal } => {
-                drop(self.queued.remove(&(client, ordinal)))
+                drop(self.queued.remove(&(client, ordinal)));
             }
         }
     }
@@ -90,23 +90,25 @@ fn write(mut submissions: mpsc::Receiver<Submission<usize>>, fanout: &Fanout, de
     while let Some(mut submission) = submissions.blocking_recv() {
         let mut rows = Vec::new();
         fanout.writes(&mut submission, &mut rows);
-        let mut disk = desk.disk.lock().unwrap();
-        disk.1 += 1;
+        let mut state = desk.disk.lock().unwrap();
+        state.1 += 1;
         desk.changed.notify_all();
-        disk = desk
+        state = desk
             .changed
-            .wait_while(disk, |(disk, _)| *disk == Disk::Holds)
+            .wait_while(state, |(disk, _)| *disk == Disk::Holds)
             .unwrap();
-        disk.1 -= 1;
-        let fails = disk.0 == Disk::Fails;
-        drop(disk);
+        state.1 -= 1;
+        let fails = state.0 == Disk::Fails;
+        drop(state);
         if fails {
             fanout.failed(submission);
             continue;
         }
         {
             let mut store = desk.store.lock().unwrap();
-            rows.into_iter().for_each(|row| store.apply(row));
+            for row in rows {
+                store.apply(row);
+            }
             for publish in &submission.incoming {
                 assert_eq!(publish.decoded, publish.payload.len());
                 store
@@ -163,11 +165,11 @@ impl Stand {
     pub(crate) async fn writer_holds(&self) {
         let desk = Arc::clone(&self.desk);
         let waiting = tokio::task::spawn_blocking(move || {
-            let disk = desk.disk.lock().unwrap();
+            let state = desk.disk.lock().unwrap();
             let limit = Duration::from_secs(10);
             let (_held, timeout) = desk
                 .changed
-                .wait_timeout_while(disk, limit, |(_, held)| *held == 0)
+                .wait_timeout_while(state, limit, |(_, held)| *held == 0)
                 .unwrap();
             assert!(!timeout.timed_out(), "nothing was submitted");
         });

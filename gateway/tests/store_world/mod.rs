@@ -248,6 +248,7 @@ pub fn bare_seal() -> Seal<'static> {
         rests: Vec::new(),
         day_of: &day_of,
         drop_before: None,
+        kept_from: &|_, day| day,
     }
 }
 
@@ -279,6 +280,7 @@ impl Step {
                     rests: vec![(BalanceId(0), day, rest(value))],
                     day_of: &day_of,
                     drop_before: *drop_before,
+                    kept_from: &|_, day| day,
                 };
                 store.seal(seal).map(|_proof| ())
             }

@@ -249,15 +249,14 @@ fn put_bytes(out: &mut BytesMut, bytes: &[u8]) {
 
 /// A variable byte integer, MQTT 5 section 1.5.5.
 fn put_length(out: &mut BytesMut, mut len: usize) {
-    while len >= 0x80 {
-        out.put_u8((len & 0x7F) as u8 | 0x80);
+    loop {
+        let [low, ..] = len.to_le_bytes();
         len >>= 7;
+        if len == 0 {
+            return out.put_u8(low);
+        }
+        out.put_u8(low | 0x80);
     }
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the loop leaves seven bits"
-    )]
-    out.put_u8(len as u8);
 }
 
 fn length_size(len: usize) -> usize {

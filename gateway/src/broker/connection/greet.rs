@@ -157,7 +157,8 @@ async fn welcome<M: Mapper>(
             client: client.clone(),
         });
     }
-    core.publish_wills(ended_will, Vec::new()).await;
+    core.publish_wills(ended_will.map(|will| *will), Vec::new())
+        .await;
     slot.set_durable(connect.expiry_s > 0);
     let mut session = Session::new(&connect, &client, memory);
     let mut output = BytesMut::new();

@@ -138,7 +138,9 @@ impl<M: Mapper> Connection<'_, M> {
                 });
             }
             let memory = std::mem::take(&mut self.session.memory);
-            self.core.publish_wills(now_due, writes).await;
+            self.core
+                .publish_wills(now_due.map(|will| *will), writes)
+                .await;
             self.core.hub.park(
                 &self.slot,
                 memory,
@@ -151,7 +153,9 @@ impl<M: Mapper> Connection<'_, M> {
                 writes.push(BrokerWrite::SessionDrop { client: client() });
             }
             // Submitted before the client id is free: a new session's rows come after it.
-            self.core.publish_wills(now_due, writes).await;
+            self.core
+                .publish_wills(now_due.map(|will| *will), writes)
+                .await;
             self.core.hub.end(&self.slot);
         }
     }
