@@ -160,7 +160,8 @@ impl<O: Observer> Writer<O> {
                 Event::Over => break,
             }
             while gathering.is_due(self.clock.monotonic_ms()) {
-                self.commit(gathering.group());
+                self.commit(gathering.group(self.clock.monotonic_ms()));
+                gathering.committed(self.clock.monotonic_ms());
                 // What queued up during the commit is a backlog: it waits for nobody.
                 while !gathering.is_full()
                     && let Ok(more) = intake.submissions.try_recv()
@@ -170,7 +171,7 @@ impl<O: Observer> Writer<O> {
             }
             self.keep_time();
         }
-        self.commit(gathering.group());
+        self.commit(gathering.group(self.clock.monotonic_ms()));
         self.seal()?;
         Ok(self.store)
     }
