@@ -3,6 +3,10 @@
 //! A reading at QoS 1 or 2 waits for company at most `commit_delay`, one at QoS 0 at most
 //! `commit_delay_qos0`. Nobody waits where waiting would throttle: a publisher that stands with a
 //! full window says so ([`Submission::eager`]), and what queued up during a commit is a backlog.
+//!
+//! A commit writes some 25 KB however small it is. So where many publish and the disk is quick, a
+//! backlog waits [`BUSY_LINGER_MS`] for those who were just answered: half the writes, and a delay
+//! that nobody sees.
 
 use crate::broker::Submission;
 
@@ -10,6 +14,12 @@ use crate::broker::Submission;
 const GROUP_PUBLISHES: usize = 8192;
 /// Payload and topic bytes in one group at most.
 const GROUP_BYTES: usize = 4 << 20;
+/// A group of so many publishes comes from a busy crowd.
+const BUSY_PUBLISHES: usize = 64;
+/// A commit that takes at most so long leaves no time for company to gather by itself.
+const QUICK_COMMIT_MS: u64 = 3;
+/// How long a busy crowd's next group waits.
+const BUSY_LINGER_MS: u64 = 1;
 
 /// A group in the making.
 #[derive(Debug)]
@@ -21,6 +31,10 @@ pub(super) struct Gathering<D> {
     bytes: usize,
     /// When to commit, on the monotonic clock; `None` while it is empty.
     due_ms: Option<u64>,
+    /// How long a backlog waits.
+    linger_ms: u64,
+    /// When the last group was handed out, and how many publishes it held.
+    handed_out: (u64, usize),
 }
 
 impl<D> Gathering<D> {
@@ -32,13 +46,15 @@ impl<D> Gathering<D> {
             publishes: 0,
             bytes: 0,
             due_ms: None,
+            linger_ms: 0,
+            handed_out: (0, 0),
         }
     }
 
     /// Takes a submission that found the writer waiting.
     pub(super) fn take(&mut self, submission: Submission<D>, now_ms: u64) {
         let delay = match (submission.eager, submission.wants_commit()) {
-            (true, _) => 0,
+            (true, _) => self.linger_ms,
             (false, true) => self.delay_ms,
             (false, false) => self.delay_qos0_ms,
         };
@@ -48,11 +64,18 @@ impl<D> Gathering<D> {
     /// Takes a submission that came while the writer was committing.
     pub(super) fn take_queued(&mut self, submission: Submission<D>, now_ms: u64) {
         let delay = if submission.wants_commit() {
-            0
+            self.linger_ms
         } else {
             self.delay_qos0_ms
         };
         self.add(submission, now_ms + delay);
+    }
+
+    /// The group that was handed out is on disk.
+    pub(super) fn committed(&mut self, now_ms: u64) {
+        let (begun_ms, publishes) = self.handed_out;
+        let crowded = publishes >= BUSY_PUBLISHES && now_ms - begun_ms <= QUICK_COMMIT_MS;
+        self.linger_ms = if crowded { BUSY_LINGER_MS } else { 0 };
     }
 
     fn add(&mut self, submission: Submission<D>, due_ms: u64) {
@@ -79,7 +102,8 @@ impl<D> Gathering<D> {
     }
 
     /// The group as it is; the next one begins.
-    pub(super) fn group(&mut self) -> Vec<Submission<D>> {
+    pub(super) fn group(&mut self, now_ms: u64) -> Vec<Submission<D>> {
+        self.handed_out = (now_ms, self.publishes);
         self.publishes = 0;
         self.bytes = 0;
         self.due_ms = None;
