@@ -21,7 +21,7 @@ const WINDOW: usize = 100;
 const DAYS: u32 = 12;
 
 fn home(seed: u64) -> Vec<Line> {
-    println!("seed {seed}");
+    eprintln!("seed {seed}");
     lines(&Scenario {
         days: DAYS,
         seed,

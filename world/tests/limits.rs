@@ -51,7 +51,7 @@ async fn a_bad_packet_costs_its_sender_the_connection_and_nobody_else_anything()
     subscriber.subscribe("sensors/#").await.expect("granted");
     let mut publisher = client(house.mqtt, "publisher").await;
     for (round, (what, bytes)) in bad_packets().into_iter().enumerate() {
-        println!("{what}");
+        eprintln!("{what}");
         let mut bad = client(house.mqtt, "bad").await;
         // It may hang up before it has read everything.
         drop(bad.send(&bytes).await);

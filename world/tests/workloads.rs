@@ -87,7 +87,7 @@ fn cases() -> &'static [Case] {
 
 impl Case {
     fn lines(&self) -> Vec<Line> {
-        println!(
+        eprintln!(
             "seed {}: {} homes, {} days",
             self.seed, self.homes, self.days
         );
