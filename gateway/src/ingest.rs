@@ -22,7 +22,7 @@ use crate::broker::{BrokerWrite, Fanout, Mapper, Submission};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::source::{Sources, Verdict};
-use crate::store::{Seal, Store, StoreError};
+use crate::store::{Store, StoreError};
 use gather::Gathering;
 use results::Results;
 use std::sync::Arc;
@@ -45,8 +45,6 @@ const SEAL_AGE_MS: u64 = 30 * 60_000;
 const SEAL_HELD: usize = 1 << 20;
 /// Readings between two looks at how many are in memory.
 const HELD_EVERY: u64 = 16 * 1024;
-/// Days of each sensor that stay in memory after a seal.
-const DAYS_KEPT: usize = 3;
 /// How long to wait before a failed store is opened again.
 const REOPEN_AFTER: Duration = Duration::from_secs(1);
 
@@ -307,18 +305,7 @@ impl<O: Observer> Writer<O> {
         if self.store.tail().groups == 0 {
             return Ok(());
         }
-        let unsealed = self.store.unsealed();
-        let retain_ms = self.config.store.retain_readings_ms;
-        let (day_of, kept_from) = (self.site.day_of(), self.site.kept_from(retain_ms));
-        let sealed = self.store.seal(Seal {
-            sensors: self.site.changed_states(),
-            days: unsealed.days,
-            rests: unsealed.rests,
-            day_of: &day_of,
-            drop_before: self.site.drop_before(retain_ms),
-            kept_from: &kept_from,
-        })?;
-        self.site.hand_over(DAYS_KEPT);
+        let sealed = self.site.seal(&mut self.store)?;
         self.stats.sealed(sealed);
         tracing::debug!(?sealed, "sealed the log");
         Ok(())

@@ -153,7 +153,7 @@ impl Source {
                     sensor,
                     value: found.value()?,
                     time: found.time(spec)?,
-                    id: found.id(spec)?,
+                    id: found.id(spec),
                 })
             }
             Format::Number => self.untimed(topic, number::read(payload)?),

@@ -1,6 +1,26 @@
 //! The whole world around the gateway: what the end-to-end tests need and no user gets.
 //!
-//! The library holds one thing, the [`reference`] against which the gateway's rows are judged. It
-//! never calls the engine or the gateway: a judge who asks the accused proves nothing.
+//! Two halves. The [`reference`] says what the rows must be. The rest is what a user has: messages
+//! in some order of [`arrival`], [`mqtt`], a [`courier`] who does not give up, the [`daemon`] as a
+//! process, and the HTTP [`api`]. Nothing here calls the engine or the gateway: a judge who asks the
+//! accused proves nothing.
 
+pub mod api;
+pub mod arrival;
+pub mod courier;
+pub mod daemon;
+pub mod dice;
+pub mod mqtt;
 pub mod reference;
+pub mod rows;
+
+use std::time::Duration;
+
+/// Nothing that works takes so long, on the slowest machine; who waits longer waits for ever.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Whether the long forms of the tests are asked for.
+#[must_use]
+pub fn long() -> bool {
+    std::env::var_os("SLUICE_LONG").is_some()
+}

@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::config::{ClockMode, Config};
 use crate::source::{Decoded, Reason, Verdict};
 use crate::store::{
-    BrokerWrite, Changed, Committed, Fate, Group, Letter, Logged, Store, StoreError,
+    BrokerWrite, Changed, Committed, Fate, Group, Letter, Logged, Seal, Sealed, Store, StoreError,
 };
 use engine::{
     Admission, Calendar, Changes, Day, Engine, EventTime, Past, Reading, Rules, SensorId,
@@ -24,6 +24,8 @@ use std::sync::Arc;
 const LETTER_PAYLOAD_BYTES: usize = 1024;
 /// Bytes of a topic that a dead letter keeps.
 const LETTER_TOPIC_BYTES: usize = 1024;
+/// Days of each sensor that stay in memory after a seal.
+const DAYS_KEPT: usize = 3;
 /// Late readings that one order may accept.
 const ACCEPTED_AT_ONCE: usize = 100_000;
 
@@ -130,10 +132,6 @@ impl Site {
     #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.registry
-    }
-
-    pub(super) fn changed_states(&mut self) -> Vec<crate::store::SensorState> {
-        self.registry.changed_states()
     }
 
     /// What the last commit brought.
@@ -456,7 +454,7 @@ impl Site {
     }
 
     /// The first day that retention keeps.
-    pub(super) fn drop_before(&self, retain_ms: i64) -> Option<Day> {
+    fn drop_before(&self, retain_ms: i64) -> Option<Day> {
         let now = self.engine.site_time_ms()?;
         let oldest = EventTime::from_ms(now.checked_sub(retain_ms)?)?;
         Some(Calendar::new(self.config.site.timezone).day_of(oldest, Stamp::Start))
@@ -464,7 +462,7 @@ impl Site {
 
     /// The first day that retention keeps of a sensor: counted back from its own newest reading
     /// where that is older than site time. So no reading that may still be corrected ever goes.
-    pub(super) fn kept_from(&self, retain_ms: i64) -> impl Fn(SensorId, Day) -> Day + use<> {
+    fn kept_from(&self, retain_ms: i64) -> impl Fn(SensorId, Day) -> Day + use<> {
         let calendar = Calendar::new(self.config.site.timezone);
         let newest: Vec<_> = self.registry.sensors().iter().map(|s| s.last).collect();
         move |sensor, day| {
@@ -476,8 +474,21 @@ impl Site {
         }
     }
 
-    pub(super) fn hand_over(&mut self, days: usize) {
-        self.engine.hand_over(days);
+    /// Folds the log's tail into blocks and rows, and lets go of the days that are older.
+    pub fn seal(&mut self, store: &mut Store) -> Result<Sealed, StoreError> {
+        let retain_ms = self.config.store.retain_readings_ms;
+        let unsealed = store.unsealed();
+        let (day_of, kept_from) = (self.day_of(), self.kept_from(retain_ms));
+        let sealed = store.seal(Seal {
+            sensors: self.registry.changed_states(),
+            days: unsealed.days,
+            rests: unsealed.rests,
+            day_of: &day_of,
+            drop_before: self.drop_before(retain_ms),
+            kept_from: &kept_from,
+        })?;
+        self.engine.hand_over(DAYS_KEPT);
+        Ok(sealed)
     }
 
     /// Makes known to the engine, and to the log, what became known with a sensor.

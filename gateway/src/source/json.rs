@@ -165,14 +165,11 @@ impl<'a> Found<'a> {
         found.time(rule)
     }
 
-    /// The message's id, where the source names one.
-    pub(super) fn id(&self, spec: &Spec) -> Result<Option<Box<str>>, Reason> {
-        if spec.id.is_none() {
-            return Ok(None);
-        }
-        let found = self.part(Part::Id).ok_or(Reason::MissingId)?;
-        let id = found.label().ok_or(Reason::MissingId)?;
-        Ok(Some(id.into()))
+    /// The message's id, where the source names one and the message has it. Whether it must have
+    /// one depends on its sensor.
+    pub(super) fn id(&self, spec: &Spec) -> Option<Box<str>> {
+        spec.id.as_ref()?;
+        Some(self.part(Part::Id)?.label()?.into())
     }
 }
 

@@ -46,7 +46,7 @@ pub enum Reason {
     #[error("{0} is not a time that the source can read")]
     BadTime(Box<str>),
     /// The payload does not hold a message id.
-    #[error("the payload holds no message id where the source points")]
+    #[error("the payload holds no message id, which a sensor with on_conflict = \"add\" needs")]
     MissingId,
 
     /// No `[[sensor]]` matches the name.

@@ -39,7 +39,7 @@ impl Options {
             clients: 1,
             inflight: 100,
             login: None,
-            patience: Duration::from_secs(60),
+            patience: Duration::from_mins(1),
         }
     }
 }

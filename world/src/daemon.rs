@@ -1,0 +1,284 @@
+//! The daemon as its users run it: the binary `sluice` as a process of its own, in a directory of
+//! its own, on free ports.
+
+use std::env;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::PATIENCE;
+use crate::api::Api;
+
+/// The configuration that a [`Place`] begins with: the seed home in event mode.
+const HOME: &str = include_str!("../../config/home.toml");
+
+/// Where a daemon lives: its configuration and its store.
+#[derive(Debug)]
+pub struct Place {
+    dir: TempDir,
+}
+
+/// A daemon that has not said yet that it is ready.
+#[derive(Debug)]
+pub struct Starting {
+    process: Process,
+}
+
+/// A daemon that serves.
+#[derive(Debug)]
+pub struct Daemon {
+    process: Process,
+    /// Where it listens for MQTT.
+    pub mqtt: SocketAddr,
+    /// Where it answers.
+    pub api: Api,
+}
+
+/// A child that does not outlive its test.
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    log: Receiver<String>,
+    said: Vec<String>,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Place {
+    /// The seed home in event mode, on free ports of loopback.
+    ///
+    /// # Panics
+    /// When `config/home.toml` no longer says what is changed here.
+    #[must_use]
+    pub fn new() -> Self {
+        let dir = TempDir::new().expect("a directory of the test's own");
+        let path = |name: &str| dir.path().join(name).display().to_string();
+        let mut config = HOME.to_owned();
+        for (is, becomes) in [
+            (
+                "path = \"/var/lib/sluice\"",
+                format!("path = \"{}\"", path("data")),
+            ),
+            ("clock = \"wall\"", "clock = \"event\"".to_owned()),
+            (
+                "listen = \"127.0.0.1:1883\"",
+                "listen = \"127.0.0.1:0\"".to_owned(),
+            ),
+            (
+                "listen = \"127.0.0.1:8080\"",
+                "listen = \"127.0.0.1:0\"".to_owned(),
+            ),
+        ] {
+            assert!(config.contains(is), "config/home.toml says {is}");
+            config = config.replacen(is, &becomes, 1);
+        }
+        config += &format!("\n[control]\nsocket = \"{}\"\n", path("socket"));
+        let place = Self { dir };
+        place.configure(&config);
+        place
+    }
+
+    /// Writes another configuration.
+    pub fn configure(&self, config: &str) {
+        fs::write(self.config(), config).expect("the test's directory takes files");
+    }
+
+    /// The configuration's file.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.dir.path().join("sluice.toml")
+    }
+
+    /// The directory of the store.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// Starts the daemon and waits until it serves.
+    #[must_use]
+    pub fn start(&self) -> Daemon {
+        self.spawn().ready()
+    }
+
+    /// Starts the daemon.
+    ///
+    /// # Panics
+    /// When there is no binary to start.
+    #[must_use]
+    pub fn spawn(&self) -> Starting {
+        let mut child = self
+            .command(&["run", "--log", "info", "--log-format", "json"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary was built just now");
+        let stderr = child.stderr.take().expect("it is piped");
+        let (say, log) = channel();
+        std::thread::spawn(move || {
+            let lines = BufReader::new(stderr).lines().map_while(Result::ok);
+            for line in lines {
+                if say.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Starting {
+            process: Process {
+                child,
+                log,
+                said: Vec::new(),
+            },
+        }
+    }
+
+    /// Runs another command to its end.
+    ///
+    /// # Panics
+    /// When there is no binary to start.
+    #[must_use]
+    pub fn sluice(&self, arguments: &[&str]) -> Output {
+        let output = self.command(arguments).stdin(Stdio::null()).output();
+        output.expect("the binary was built just now")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command
+            .args(arguments)
+            .arg("--config")
+            .arg(self.config())
+            .current_dir(self.dir.path())
+            .env_remove("SLUICE_CONFIG")
+            .env_remove("RUST_LOG");
+        command
+    }
+}
+
+impl Starting {
+    /// Waits until it serves.
+    ///
+    /// # Panics
+    /// When it ends instead.
+    #[must_use]
+    pub fn ready(mut self) -> Daemon {
+        loop {
+            let Some(line) = self.process.next_line() else {
+                panic!("the daemon ended: {:#?}", self.process.said)
+            };
+            let line: Value = serde_json::from_str(&line).unwrap_or_default();
+            let fields = &line["fields"];
+            if fields["message"] == "ready" {
+                let address = |of: &str| -> SocketAddr {
+                    let text = fields[of].as_str().unwrap_or_default();
+                    text.parse().expect("it says where it listens")
+                };
+                return Daemon {
+                    mqtt: address("mqtt"),
+                    api: Api::at(address("http")),
+                    process: self.process,
+                };
+            }
+        }
+    }
+
+    /// kill -9.
+    pub fn kill(mut self) {
+        self.process.kill();
+    }
+}
+
+impl Daemon {
+    /// kill -9.
+    pub fn kill(mut self) {
+        self.process.kill();
+    }
+
+    /// SIGTERM.
+    ///
+    /// # Panics
+    /// When no shell can send it.
+    pub fn terminate(&self) {
+        let pid = self.process.child.id().to_string();
+        let sent = Command::new("sh")
+            .args(["-c", "kill -TERM \"$0\"", &pid])
+            .status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill -TERM");
+    }
+
+    /// Waits until it has ended by itself.
+    #[must_use]
+    pub fn ended(mut self) -> ExitStatus {
+        while self.process.next_line().is_some() {}
+        self.process.child.wait().expect("it is our child")
+    }
+}
+
+impl Process {
+    /// The next line of its log; none when it has ended.
+    fn next_line(&mut self) -> Option<String> {
+        match self.log.recv_timeout(PATIENCE) {
+            Ok(line) => {
+                self.said.push(line.clone());
+                Some(line)
+            }
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => {
+                panic!("the daemon says nothing more: {:#?}", self.said)
+            }
+        }
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().expect("it is our child");
+        self.child.wait().expect("it is our child");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended long ago.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Builds `sluice` once, in the profile of the test that asks, and says where it is.
+fn binary() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        // target/<profile>/deps/<test>
+        let test = env::current_exe().expect("a test knows its executable");
+        let profile = test.ancestors().nth(2).expect("cargo's directories");
+        let target = profile.parent().expect("cargo's directories");
+        let name = profile.file_name().expect("cargo's directories");
+        let name = match name.to_str() {
+            Some("debug") | None => "dev",
+            Some(other) => other,
+        };
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let built = Command::new(cargo)
+            .args(["build", "--quiet", "-p", "gateway", "--bin", "sluice"])
+            .args(["--profile", name, "--target-dir"])
+            .arg(target)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status();
+        assert!(
+            built.is_ok_and(|status| status.success()),
+            "cargo build -p gateway --bin sluice"
+        );
+        profile.join("sluice")
+    })
+}

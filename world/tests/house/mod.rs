@@ -1,0 +1,51 @@
+//! A gateway within the test, on free ports, with a store that goes with it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use gateway::app::{App, Running};
+use gateway::clock::Clock;
+use gateway::config::{ClockMode, Config};
+use tempfile::TempDir;
+use world::api::Api;
+
+/// Whatever tells this store from another: nobody looks at it here.
+const GENERATION: u64 = 1;
+
+pub(crate) struct House {
+    pub(crate) mqtt: SocketAddr,
+    pub(crate) api: Api,
+    running: Running,
+    _dir: TempDir,
+}
+
+impl House {
+    /// The seed home in event mode, adjusted.
+    pub(crate) async fn with(adjust: impl FnOnce(&mut Config)) -> Self {
+        let dir = TempDir::new().expect("a directory of the test's own");
+        let mut config = seed_home(dir.path());
+        adjust(&mut config);
+        let app = App::build(config, Clock::machine(), GENERATION).await;
+        let running = app.and_then(App::start).expect("nothing is in its way");
+        let at = running.addresses();
+        Self {
+            mqtt: at.mqtt,
+            api: Api::at(at.http),
+            running,
+            _dir: dir,
+        }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.running.stop().await.expect("it drains and seals");
+    }
+}
+
+fn seed_home(dir: &Path) -> Config {
+    let mut config = Config::home();
+    config.store.path = dir.to_owned();
+    config.time.clock = ClockMode::Event;
+    config.broker.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    config.web.listen = config.broker.listen;
+    config
+}
