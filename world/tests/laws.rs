@@ -15,6 +15,7 @@
 mod house;
 
 use chrono_tz::Tz;
+use gateway::config::ClockMode;
 use house::House;
 use serde_json::json;
 use simulator::{Late, Scenario};
@@ -61,6 +62,20 @@ async fn rows_do_not_depend_on_how_readings_are_grouped_into_commits() {
     let each = u64::try_from(lines.len()).expect("a few thousand");
     assert_eq!(commits[0], each, "a window of one is a commit a message");
     assert!(commits[2] < each / 4, "a full window is not: {commits:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_do_not_depend_on_whose_time_it_is() {
+    let lines = three_days();
+    let expected = Rows::expected(&compute(&seed_home(Tz::UTC), payloads(&lines)));
+    for clock in [ClockMode::Event, ClockMode::Wall] {
+        let house = House::with(|config| config.time.clock = clock).await;
+        let mut courier = Courier::new("law", Qos::One, 100, lines.clone());
+        assert_eq!(courier.deliver(house.mqtt, usize::MAX).await, Pause::Done);
+        let rows = Rows::of(&house.api).await;
+        rows.assert_equal(&expected, &format!("{clock:?}"));
+        house.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
