@@ -72,10 +72,10 @@ impl Courier {
         }
     }
 
-    /// How many lines are on disk, as the broker has said (PUBACK or PUBREC).
+    /// The lines that are on disk, as the broker has said (PUBACK or PUBREC): always the first ones.
     #[must_use]
-    pub fn promised(&self) -> usize {
-        self.promised
+    pub fn promised(&self) -> &[Line] {
+        &self.lines[..self.promised]
     }
 
     /// Connects, and sends until so many more lines are promised, or nothing is left to do.
@@ -152,10 +152,19 @@ impl Courier {
         let Some((first, id)) = packet.acknowledges() else {
             panic!("a publisher only gets acknowledgements, not {packet:?}")
         };
-        let of_id = |flight: &Flight| id_of(flight.line) == id;
-        let Some(place) = self.flights.iter().position(of_id) else {
+        let has_id = |flight: &Flight| id_of(flight.line) == id;
+        let Some(place) = self.flights.iter().position(has_id) else {
             panic!("nothing with the id {id} is on its way: {packet:?}")
         };
+        if self.flights[place].stage == Stage::Sent {
+            let sent = |flight: &Flight| flight.stage == Stage::Sent;
+            let first = self.flights.iter().position(sent);
+            assert_eq!(
+                first,
+                Some(place),
+                "acknowledged in order (MQTT 3.1.1, 4.6)"
+            );
+        }
         let flight = &mut self.flights[place];
         match (self.qos, first, flight.stage) {
             (Qos::One, PUBACK, Stage::Sent) => {
