@@ -330,3 +330,112 @@ fn merge(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::intake::Reply;
+    use crate::broker::limits::Limits;
+    use crate::broker::slot::Grant;
+    use crate::broker::{hub::RetainHandling, name};
+    use bytes::Bytes;
+
+    fn submission(payload: &'static str, retain: bool) -> Submission<()> {
+        let mut submission = Submission::new(Reply::nobody());
+        submission.incoming.push(Incoming {
+            origin: 0,
+            topic: Bytes::from_static(b"t"),
+            payload: Bytes::from_static(payload.as_bytes()),
+            qos: Qos::AtLeastOnce,
+            retain,
+            packet_id: 0,
+            props: None,
+            decoded: (),
+        });
+        submission
+    }
+
+    fn hub(limits: Limits) -> Arc<Hub> {
+        Arc::new(Hub::new(limits, Arc::default()))
+    }
+
+    fn subscriber(hub: &Arc<Hub>) -> Arc<Slot> {
+        let slot = hub.internal_slot("s", &hub.limits);
+        slot.attach(Some(Arc::default()));
+        subscribe(hub, &slot);
+        slot
+    }
+
+    fn subscribe(hub: &Arc<Hub>, slot: &Arc<Slot>) {
+        let grant = Grant {
+            qos: Qos::AtLeastOnce,
+            no_local: false,
+            retain_as_published: false,
+            identifier: None,
+        };
+        let filter = name::filter("t").expect("a valid filter");
+        hub.subscribe(slot, "t", filter, grant, RetainHandling::Always, now());
+    }
+
+    fn mail(slot: &Slot) -> Vec<String> {
+        let mut payloads = Vec::new();
+        slot.take(usize::MAX, usize::MAX, |delivery| {
+            payloads.push(String::from_utf8_lossy(delivery.message.payload()).into_owned());
+        });
+        payloads
+    }
+
+    #[test]
+    fn who_subscribes_between_plan_and_commit_gets_the_message_once() {
+        for retain in [false, true] {
+            let hub = hub(Limits::default());
+            let fanout = Fanout::new(Arc::clone(&hub));
+            let mut before = submission("x", retain);
+            fanout.writes(&mut before, &mut Vec::new());
+            let slot = subscriber(&hub);
+            fanout.committed(before);
+            assert_eq!(mail(&slot), ["x"]);
+        }
+    }
+
+    #[test]
+    fn a_failed_commit_delivers_and_retains_nothing_and_gives_the_room_back() {
+        let limits = Limits {
+            queue_messages: 1,
+            retained_messages: 1,
+            ..Limits::default()
+        };
+        let hub = hub(limits);
+        let fanout = Fanout::new(Arc::clone(&hub));
+        let slot = subscriber(&hub);
+        slot.set_durable(true);
+        for (fails, rows) in [(true, 2), (false, 2)] {
+            let mut submission = submission("x", true);
+            let mut writes = Vec::new();
+            fanout.writes(&mut submission, &mut writes);
+            assert_eq!(writes.len(), rows, "one retained, one queued");
+            if fails {
+                fanout.failed(submission);
+                assert!(mail(&slot).is_empty());
+            } else {
+                fanout.committed(submission);
+            }
+        }
+        assert_eq!(mail(&slot), ["x"]);
+    }
+
+    #[test]
+    fn what_falls_out_of_a_full_queue_is_counted() {
+        let hub = hub(Limits {
+            queue_messages: 2,
+            ..Limits::default()
+        });
+        let fanout = Fanout::new(Arc::clone(&hub));
+        let slot = subscriber(&hub);
+        for payload in ["1", "2", "3"] {
+            fanout.committed(submission(payload, false));
+        }
+        assert_eq!(mail(&slot), ["1", "2"]);
+        assert_eq!(Stats::read(&hub.stats.dropped), 1);
+    }
+}

@@ -53,7 +53,7 @@ pub(crate) struct Hub {
 #[derive(Debug)]
 struct Member {
     slot: Arc<Slot>,
-    /// Counts connections and absences: an event for an earlier one is void.
+    /// Of this presence or absence, unique: what is due for an earlier one is void.
     epoch: u64,
     state: State,
 }
@@ -64,6 +64,8 @@ enum State {
     Away {
         memory: Box<Memory>,
         will: Option<Box<Will>>,
+        /// What is scheduled, to be taken back when the client returns.
+        due: Vec<(Instant, u64)>,
     },
 }
 
@@ -190,11 +192,12 @@ impl Hub {
                     other.give(Order::TakenOver);
                     return Attempt::Occupied;
                 }
-                State::Away { memory, will } => {
+                State::Away { memory, will, due } => {
+                    self.take_back(due);
                     let ended_will = will.take();
                     if !clean_start {
                         let memory = std::mem::take(memory);
-                        member.epoch += 1;
+                        member.epoch = self.key();
                         member.state = State::Here(Arc::clone(line));
                         member.slot.attach(Some(Arc::clone(line)));
                         let slot = Arc::clone(&member.slot);
@@ -264,32 +267,43 @@ impl Hub {
             .get_mut(&slot.client)
             .filter(|member| member.slot.key == slot.key)
         {
-            member.epoch += 1;
-            let epoch = member.epoch;
+            let epoch = self.key();
+            member.epoch = epoch;
             let delay = will
                 .as_ref()
                 .map(|will| Duration::from_secs(will.delay_s.into()));
-            member.state = State::Away { memory, will };
+            let mut due = Vec::new();
             for (after, what) in [(delay, DueWhat::Will), (expiry, DueWhat::Expiry)] {
                 if let Some(at) = after.and_then(|after| now.checked_add(after)) {
-                    self.schedule(
+                    let client = Arc::clone(&slot.client);
+                    due.push(self.schedule(
                         at,
                         Due {
-                            client: Arc::clone(&slot.client),
+                            client,
                             epoch,
                             what,
                         },
-                    );
+                    ));
                 }
             }
+            member.state = State::Away { memory, will, due };
         }
         drop(members);
         self.vacated.notify_waiters();
     }
 
-    fn schedule(&self, at: Instant, due: Due) {
-        locked(&self.due).insert((at, self.key()), due);
+    fn schedule(&self, at: Instant, due: Due) -> (Instant, u64) {
+        let key = (at, self.key());
+        locked(&self.due).insert(key, due);
         self.due_changed.notify_one();
+        key
+    }
+
+    fn take_back(&self, keys: &[(Instant, u64)]) {
+        let mut due = locked(&self.due);
+        for key in keys {
+            due.remove(key);
+        }
     }
 
     /// When the next thing is due.
@@ -322,12 +336,12 @@ impl Hub {
             match due.what {
                 DueWhat::Will => {}
                 DueWhat::Expiry => {
-                    if let Some(member) = members.remove(&due.client) {
-                        self.forget(&member.slot);
-                        matured.writes.push(BrokerWrite::SessionDrop {
-                            client: due.client.as_ref().to_owned(),
-                        });
-                    }
+                    member.state = State::Here(Arc::default());
+                    member.epoch = self.key();
+                    matured.ended.push(Arc::clone(&member.slot));
+                    matured.writes.push(BrokerWrite::SessionDrop {
+                        client: due.client.as_ref().to_owned(),
+                    });
                 }
             }
         }
@@ -466,5 +480,97 @@ fn retained_delivery(message: &Arc<Message>, grant: Grant) -> Delivery {
         retain: true,
         identifiers: grant.identifier.into_iter().collect(),
         ordinal: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::now;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn hub() -> Hub {
+        Hub::new(Limits::default(), Arc::default())
+    }
+
+    async fn claim(hub: &Hub, clean_start: bool) -> Claim {
+        hub.claim("c", &Arc::default(), clean_start)
+            .await
+            .expect("there is room")
+    }
+
+    fn will(delay_s: u32) -> Will {
+        Will {
+            topic: Bytes::from_static(b"w"),
+            payload: Bytes::new(),
+            qos: Qos::AtMostOnce,
+            retain: false,
+            properties: None,
+            delay_s,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_delayed_will_is_published_in_time_and_a_session_forgotten_in_time() {
+        let hub = hub();
+        let start = now();
+        let slot = claim(&hub, false).await.slot;
+        hub.park(
+            &slot,
+            Box::default(),
+            Some(Box::new(will(10))),
+            Some(DAY),
+            start,
+        );
+        assert_eq!(hub.mature(start + 9 * SECOND).wills, []);
+        assert_eq!(hub.mature(start + 10 * SECOND).wills, [will(10)]);
+        let matured = hub.mature(start + DAY);
+        assert_eq!(
+            matured.writes,
+            [BrokerWrite::SessionDrop { client: "c".into() }]
+        );
+        matured.ended.iter().for_each(|slot| hub.end(slot));
+        assert_eq!(hub.sessions(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_returns_takes_its_will_and_its_expiry_back() {
+        let hub = hub();
+        let start = now();
+        for _ in 0..3 {
+            let slot = claim(&hub, false).await.slot;
+            hub.park(
+                &slot,
+                Box::default(),
+                Some(Box::new(will(10))),
+                Some(DAY),
+                start,
+            );
+        }
+        let back = claim(&hub, false).await;
+        assert!(back.memory.is_some());
+        assert_eq!(hub.next_due(), None, "nothing is left behind");
+        let matured = hub.mature(start + DAY);
+        assert!(matured.wills.is_empty() && matured.ended.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_clean_start_publishes_the_will_of_the_session_it_ends() {
+        let hub = hub();
+        let slot = claim(&hub, false).await.slot;
+        hub.park(
+            &slot,
+            Box::default(),
+            Some(Box::new(will(10))),
+            Some(DAY),
+            now(),
+        );
+        let fresh = claim(&hub, true).await;
+        assert_eq!(
+            (fresh.will, fresh.dropped, fresh.memory.is_none()),
+            (Some(Box::new(will(10))), true, true)
+        );
     }
 }
