@@ -98,13 +98,10 @@ impl Courier {
             }
             Ok::<_, io::Error>(Pause::Done)
         };
-        match outcome.await {
-            Ok(pause) => pause,
-            Err(_) => {
-                self.client = None;
-                Pause::Lost
-            }
-        }
+        outcome.await.unwrap_or_else(|_| {
+            self.client = None;
+            Pause::Lost
+        })
     }
 
     /// Hears what the broker still said before it went: a promise in the socket is a promise.

@@ -1,6 +1,6 @@
 //! Chance that can be repeated: the same seed throws the same numbers, on any machine.
 
-/// Sebastiano Vigna's SplitMix64: <https://prng.di.unimi.it/splitmix64.c>.
+/// Sebastiano Vigna's `SplitMix64`: <https://prng.di.unimi.it/splitmix64.c>.
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
 

@@ -36,6 +36,16 @@ pub enum Qos {
     Two,
 }
 
+impl Qos {
+    fn bits(self) -> u8 {
+        match self {
+            Self::Zero => 0,
+            Self::One => 1,
+            Self::Two => 2,
+        }
+    }
+}
+
 /// Whether the broker keeps the session of a client that is away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stay {
@@ -63,6 +73,10 @@ pub struct Delivery {
     pub payload: String,
     /// Whether it was retained.
     pub retained: bool,
+    /// Whether it was sent before.
+    pub again: bool,
+    /// What to acknowledge; nothing at `QoS` 0.
+    pub id: Option<u16>,
 }
 
 /// An open connection.
@@ -155,18 +169,18 @@ impl Client {
         Ok(())
     }
 
-    /// Subscribes at `QoS` 0.
-    pub async fn subscribe(&mut self, filter: &str) -> io::Result<()> {
+    /// Subscribes, and is granted what it asked for.
+    pub async fn subscribe(&mut self, filter: &str, qos: Qos) -> io::Result<()> {
         let mut body = vec![0, 1];
         push_text(&mut body, filter);
-        body.push(0);
+        body.push(qos.bits());
         self.send(&packet(0x82, &body)).await?;
         let answer = self.next().await?;
-        assert_eq!((answer.first, answer.body), (0x90, vec![0, 1, 0]));
+        assert_eq!((answer.first, answer.body), (0x90, vec![0, 1, qos.bits()]));
         Ok(())
     }
 
-    /// The next message of a `QoS` 0 subscription.
+    /// The next message, which is not acknowledged here.
     pub async fn delivery(&mut self) -> io::Result<Delivery> {
         Ok(Delivery::of(&self.next().await?))
     }
@@ -178,21 +192,28 @@ impl Client {
 }
 
 impl Delivery {
-    /// Reads a PUBLISH at `QoS` 0.
+    /// Reads a PUBLISH.
     ///
     /// # Panics
     /// When it is another packet.
     #[must_use]
     pub fn of(packet: &Packet) -> Self {
         let Packet { first, body } = packet;
-        assert_eq!(first & 0xF6, 0x30, "a PUBLISH at QoS 0, not {packet:?}");
-        let (len, rest) = body.split_at(2);
-        let (topic, payload) = rest.split_at(usize::from(u16::from_be_bytes([len[0], len[1]])));
+        assert_eq!(first & 0xF0, 0x30, "a PUBLISH, not {packet:?}");
+        let number = |bytes: &[u8]| u16::from_be_bytes([bytes[0], bytes[1]]);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (topic, rest) = body[2..].split_at(usize::from(number(body)));
+        let (id, payload) = if first & 0x06 == 0 {
+            (None, rest)
+        } else {
+            (Some(number(rest)), &rest[2..])
+        };
         Self {
             topic: text(topic),
             payload: text(payload),
             retained: first & 1 == 1,
+            again: first & 8 == 8,
+            id,
         }
     }
 }
@@ -229,11 +250,7 @@ pub fn connect(id: &str, stay: Stay) -> Vec<u8> {
 pub fn publish(topic: &str, payload: &[u8], qos: Qos, again: bool, id: u16) -> Vec<u8> {
     let mut body = Vec::with_capacity(4 + topic.len() + payload.len());
     push_text(&mut body, topic);
-    let flags = match qos {
-        Qos::Zero => 0,
-        Qos::One => 2,
-        Qos::Two => 4,
-    };
+    let flags = qos.bits() << 1;
     if qos != Qos::Zero {
         body.extend(id.to_be_bytes());
     }

@@ -12,7 +12,7 @@ use world::arrival::{Line, lines, payloads};
 use world::courier::{Courier, Pause};
 use world::daemon::{Daemon, Place};
 use world::dice::Dice;
-use world::mqtt::{Client, Qos, Stay};
+use world::mqtt::{Client, PUBACK, Qos, Stay, acknowledge};
 use world::reference::{Counters, compute, seed_home};
 use world::rows::Rows;
 
@@ -21,7 +21,7 @@ const WINDOW: usize = 100;
 const DAYS: u32 = 12;
 
 fn home(seed: u64) -> Vec<Line> {
-    println!("seed {seed}");
+    eprintln!("seed {seed}");
     lines(&Scenario {
         days: DAYS,
         seed,
@@ -195,7 +195,8 @@ async fn shown(daemon: &Daemon) -> Vec<(String, Value)> {
 async fn retained(daemon: &Daemon) -> Vec<(String, String)> {
     let connected = Client::connect(daemon.mqtt, "", Stay::Clean).await;
     let (mut client, _) = connected.expect("it listens");
-    client.subscribe("kept/#").await.expect("it grants that");
+    let granted = client.subscribe("kept/#", Qos::Zero).await;
+    granted.expect("it listens");
     client
         .send(&world::mqtt::PINGREQ)
         .await
@@ -247,4 +248,81 @@ async fn rows_revisions_and_retained_messages_are_there_after_a_kill_and_after_a
     let daemon = place.start();
     assert_eq!(shown(&daemon).await, before, "after SIGTERM");
     assert_eq!(retained(&daemon).await, kept);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_publishers_at_different_qos_survive_the_same_kills() {
+    let lines = lines(&Scenario {
+        homes: 2,
+        days: DAYS / 2,
+        seed: 5,
+        ..Scenario::default()
+    });
+    let expected = compute(&seed_home(Tz::UTC), payloads(&lines));
+    let (first, second): (Vec<Line>, Vec<Line>) = lines
+        .into_iter()
+        .partition(|line| line.topic.contains("h0001"));
+    let mut dice = Dice::new(5);
+    let mean = first.len() / kills();
+    let place = Place::new();
+    let mut once = Courier::new("at-least-once", Qos::One, WINDOW, first);
+    let mut exactly = Courier::new("exactly-once", Qos::Two, WINDOW, second);
+    for _ in 0..kills() {
+        let daemon = place.start();
+        let promises = 1 + dice.below(2 * mean);
+        tokio::join!(
+            once.deliver(daemon.mqtt, promises),
+            exactly.deliver(daemon.mqtt, promises)
+        );
+        daemon.kill();
+        once.hear_last_words().await;
+        exactly.hear_last_words().await;
+    }
+    let daemon = place.start();
+    let promised = once.promised() + exactly.promised();
+    assert!(kept(&daemon.api.counters().await) >= promised);
+    for courier in [&mut once, &mut exactly] {
+        assert_eq!(courier.deliver(daemon.mqtt, usize::MAX).await, Pause::Done);
+    }
+    let rows = Rows::of(&daemon.api).await;
+    rows.assert_results_equal(&Rows::expected(&expected), "two publishers");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_waits_for_an_absent_subscriber_through_every_kill() {
+    let place = Place::new();
+    let lines: Vec<Line> = home(9).into_iter().take(2000).collect();
+    let daemon = place.start();
+    let connected = Client::connect(daemon.mqtt, "absent", Stay::Persistent).await;
+    let (mut subscriber, _) = connected.expect("it listens");
+    let granted = subscriber.subscribe("sensors/#", Qos::One).await;
+    granted.expect("it listens");
+    drop(subscriber);
+    daemon.kill();
+
+    let mut dice = Dice::new(9);
+    let mut courier = Courier::new("sender", Qos::Two, WINDOW, lines.clone());
+    for _ in 0..kills() / 2 {
+        let daemon = place.start();
+        let promises = 1 + dice.below(2 * lines.len() / kills());
+        courier.deliver(daemon.mqtt, promises).await;
+        daemon.kill();
+        courier.hear_last_words().await;
+    }
+    let daemon = place.start();
+    assert_eq!(courier.deliver(daemon.mqtt, usize::MAX).await, Pause::Done);
+    daemon.kill();
+
+    let daemon = place.start();
+    let connected = Client::connect(daemon.mqtt, "absent", Stay::Persistent).await;
+    let (mut subscriber, present) = connected.expect("it listens");
+    assert!(present, "the session outlives the daemon");
+    for line in &lines {
+        let delivery = subscriber.delivery().await.expect("it delivers");
+        assert_eq!(delivery.payload, line.payload);
+        let id = delivery.id.expect("it was granted QoS 1");
+        let sent = subscriber.send(&acknowledge(PUBACK, id)).await;
+        sent.expect("it listens");
+    }
+    subscriber.fence().await.expect("nothing comes twice");
 }

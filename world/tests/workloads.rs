@@ -5,9 +5,13 @@
 
 mod house;
 
+use chrono::NaiveDate;
 use chrono_tz::Tz;
+use gateway::config::{Config, HOME};
+use gateway::source::Sources;
 use house::House;
-use simulator::{Late, Leak, Scenario};
+use simulator::publish::{self, Options, Speed};
+use simulator::{Broker, Late, Leak, Scenario};
 use world::arrival::{Disorder, Line, disordered, lines, payloads};
 use world::courier::{Courier, Pause};
 use world::dice::Dice;
@@ -87,7 +91,7 @@ fn cases() -> &'static [Case] {
 
 impl Case {
     fn lines(&self) -> Vec<Line> {
-        println!(
+        eprintln!(
             "seed {}: {} homes, {} days",
             self.seed, self.homes, self.days
         );
@@ -117,8 +121,23 @@ fn referred(lines: &[Line]) -> Results {
 /// Sends the lines in their order over one connection, and holds what comes out against the
 /// reference's reading of the same lines.
 async fn assert_as_the_reference(lines: Vec<Line>, what: &str) -> Rows {
-    let expected = referred(&lines);
-    let house = House::with(|_| {}).await;
+    assert_as_the_reference_in(Tz::UTC, lines, what).await
+}
+
+/// The seed home's source with the site's zone in it.
+fn local_times(zone: Tz) -> Sources {
+    let config = HOME.replace("timezone = \"UTC\"", &format!("timezone = \"{zone}\""));
+    let config = Config::parse(&config, "home.toml").expect("a zone of the database");
+    config.sources
+}
+
+async fn assert_as_the_reference_in(zone: Tz, lines: Vec<Line>, what: &str) -> Rows {
+    let expected = compute(&seed_home(zone), payloads(&lines));
+    let house = House::with(|config| {
+        config.site.timezone = zone;
+        config.sources = local_times(zone);
+    })
+    .await;
     let mut courier = Courier::new("world", Qos::One, WINDOW, lines);
     assert_eq!(courier.deliver(house.mqtt, usize::MAX).await, Pause::Done);
     let rows = Rows::of(&house.api).await;
@@ -178,4 +197,52 @@ async fn duplicated_and_delayed_beyond_the_allowed_lateness() {
         );
         assert_as_the_reference(came, &what).await;
     }
+}
+
+/// The simulator's midnights are UTC's: here they fall within the day, and its local times into
+/// the hour that is skipped and the one that comes twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn across_the_clock_changes_of_a_zone() {
+    for (zone, start) in [
+        (Tz::Europe__Athens, (2020, 3, 26)),
+        (Tz::Europe__Athens, (2020, 10, 22)),
+        (Tz::America__St_Johns, (2020, 3, 5)),
+        (Tz::Australia__Lord_Howe, (2020, 4, 2)),
+    ] {
+        let (year, month, day) = start;
+        let lines = lines(&Scenario {
+            days: 6,
+            start: NaiveDate::from_ymd_opt(year, month, day).expect("a day of 2020"),
+            ..Scenario::default()
+        });
+        assert_as_the_reference_in(zone, lines, &format!("{zone} from {start:?}")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn as_the_simulator_publishes_several_homes_over_a_connection_each() {
+    let scenario = Scenario {
+        homes: 3,
+        days: 5,
+        seed: 8,
+        ..Scenario::default()
+    };
+    let expected = referred(&lines(&scenario));
+    let house = House::with(|_| {}).await;
+    let options = Options {
+        speed: Speed::Max,
+        clients: scenario.homes,
+        ..Options::to(Broker {
+            host: house.mqtt.ip().to_string(),
+            port: house.mqtt.port(),
+        })
+    };
+    let report = publish::run(&scenario, &options, |_| {}).await;
+    assert_eq!(
+        report.expect("nothing is in its way").messages,
+        scenario.total()
+    );
+    let rows = Rows::of(&house.api).await;
+    rows.assert_equal(&Rows::expected(&expected), "published");
+    house.stop().await;
 }

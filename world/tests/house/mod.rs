@@ -43,7 +43,7 @@ impl House {
 
 fn seed_home(dir: &Path) -> Config {
     let mut config = Config::home();
-    config.store.path = dir.to_owned();
+    dir.clone_into(&mut config.store.path);
     config.time.clock = ClockMode::Event;
     config.broker.listen = SocketAddr::from(([127, 0, 0, 1], 0));
     config.web.listen = config.broker.listen;
