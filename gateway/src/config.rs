@@ -12,6 +12,7 @@ mod problem;
 mod raw;
 mod sensor;
 mod services;
+mod unserved;
 mod validate;
 mod value;
 
@@ -28,6 +29,7 @@ use crate::source::{Filter, Sources};
 pub use glob::{Glob, GlobError};
 pub use problem::{Problem, Problems};
 pub use sensor::{Balance, ConcreteBalance, SensorRule};
+pub use unserved::Unserved;
 
 /// The seed home's configuration, `config/home.toml`, as it was when this was built.
 pub const HOME: &str = include_str!("../../config/home.toml");

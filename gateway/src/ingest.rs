@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::source::{Sources, Verdict};
 use crate::store::{Store, StoreError};
-use gather::Gathering;
+use gather::{COMPANY, Gathering};
 use results::Results;
 use std::sync::Arc;
 use std::time::Duration;
@@ -158,20 +158,28 @@ impl<O: Observer> Writer<O> {
                 Event::Over => break,
             }
             while gathering.is_due(self.clock.monotonic_ms()) {
+                if gathering.wants_company() {
+                    std::thread::sleep(COMPANY);
+                    self.take_queued(&mut gathering, &mut intake);
+                }
                 self.commit(gathering.group(self.clock.monotonic_ms()));
                 gathering.committed(self.clock.monotonic_ms());
                 // What queued up during the commit is a backlog: it waits for nobody.
-                while !gathering.is_full()
-                    && let Ok(more) = intake.submissions.try_recv()
-                {
-                    gathering.take_queued(more, self.clock.monotonic_ms());
-                }
+                self.take_queued(&mut gathering, &mut intake);
             }
             self.keep_time();
         }
         self.commit(gathering.group(self.clock.monotonic_ms()));
         self.seal()?;
         Ok(self.store)
+    }
+
+    fn take_queued(&self, gathering: &mut Gathering<Verdict>, intake: &mut Intake) {
+        while !gathering.is_full()
+            && let Ok(more) = intake.submissions.try_recv()
+        {
+            gathering.take_queued(more, self.clock.monotonic_ms());
+        }
     }
 
     /// Commits one group; on failure nothing of it is acknowledged.

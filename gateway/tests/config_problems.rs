@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use gateway::config::{Config, locate};
+use gateway::config::{Config, Unserved, locate};
 use proptest::prelude::*;
 
 /// The problems of a text, one a line.
@@ -353,4 +353,15 @@ fn deep_nesting_is_refused_not_a_stack_overflow() {
     ] {
         assert!(Config::parse(&text, "deep").is_err(), "{name}");
     }
+}
+
+#[test]
+fn what_would_protect_somebody_and_is_not_served_is_named() {
+    let text = "[broker]\nallow_anonymous = false\n[[broker.user]]\nname = \"a\"\n\
+                password_hash = \"$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA\"\n";
+    let config = Config::parse(text, "a.toml").expect("valid");
+    let named = config.unserved();
+    assert_eq!(named.len(), 2, "{named:?}");
+    assert!(named.iter().all(|u| matches!(u, Unserved::Protection(_))));
+    assert_eq!(Config::home().unserved(), []);
 }

@@ -12,6 +12,9 @@ pub(super) fn run(shared: &SharedArgs) -> Outcome {
     for warning in &config.warnings {
         writeln!(io::stderr(), "{warning}")?;
     }
+    for feature in settings::served(&config)? {
+        writeln!(io::stderr(), "{}: {feature}", path.display())?;
+    }
     writeln!(
         io::stdout(),
         "{}: the configuration is good",

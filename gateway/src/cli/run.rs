@@ -29,6 +29,9 @@ pub(super) fn run(shared: &SharedArgs, RunArgs {}: RunArgs) -> Outcome {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    for feature in settings::served(&config)? {
+        tracing::warn!("{feature}");
+    }
     runtime()?.block_on(serve(config, &path))
 }
 

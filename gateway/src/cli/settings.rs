@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use super::SharedArgs;
 use super::exit::{Exit, Failure, Outcome};
 use crate::clock::Clock;
-use crate::config::{self, Config, SEARCH_PATHS};
+use crate::config::{self, Config, SEARCH_PATHS, Unserved};
 use crate::ingest::Site;
 use crate::store::{self, Store};
 use crate::web::facts::{StoreFacts, Vitals};
@@ -34,6 +34,24 @@ pub(super) fn path(shared: &SharedArgs) -> Outcome<PathBuf> {
 /// The configuration, or everything that is wrong with it.
 pub(super) fn load(shared: &SharedArgs) -> Outcome<Config> {
     Config::load(&path(shared)?).map_err(|why| Failure::new(Exit::Configuration, why))
+}
+
+/// What the configuration asks for in vain; a failure where that would protect somebody.
+pub(super) fn served(config: &Config) -> Outcome<Vec<&'static str>> {
+    let (mut features, mut protections) = (Vec::new(), Vec::new());
+    for unserved in config.unserved() {
+        match unserved {
+            Unserved::Feature(what) => features.push(what),
+            Unserved::Protection(what) => protections.push(what),
+        }
+    }
+    if protections.is_empty() {
+        return Ok(features);
+    }
+    Err(Failure::new(
+        Exit::Configuration,
+        anyhow!(protections.join("\n")),
+    ))
 }
 
 /// The facts of a stopped daemon's store, which must outlive them.

@@ -5,10 +5,11 @@
 //! full window says so ([`Submission::eager`]), and what queued up during a commit is a backlog.
 //!
 //! A commit writes some 25 KB however small it is. So where many publish and the disk is quick, a
-//! backlog waits [`BUSY_LINGER_MS`] for those who were just answered: half the writes, and a delay
-//! that nobody sees.
+//! backlog waits [`COMPANY`] for those who were just answered: fewer writes, and a delay that nobody
+//! sees.
 
 use crate::broker::Submission;
+use std::time::Duration;
 
 /// Publishes in one group at most: bounds memory, and the time of a commit.
 const GROUP_PUBLISHES: usize = 8192;
@@ -19,7 +20,7 @@ const BUSY_PUBLISHES: usize = 64;
 /// A commit that takes at most so long leaves no time for company to gather by itself.
 const QUICK_COMMIT_MS: u64 = 3;
 /// How long a busy crowd's next group waits.
-const BUSY_LINGER_MS: u64 = 1;
+pub(super) const COMPANY: Duration = Duration::from_micros(300);
 
 /// A group in the making.
 #[derive(Debug)]
@@ -31,8 +32,8 @@ pub(super) struct Gathering<D> {
     bytes: usize,
     /// When to commit, on the monotonic clock; `None` while it is empty.
     due_ms: Option<u64>,
-    /// How long a backlog waits.
-    linger_ms: u64,
+    /// Many publish, and the disk is quick.
+    crowded: bool,
     /// When the last group was handed out, and how many publishes it held.
     handed_out: (u64, usize),
 }
@@ -46,7 +47,7 @@ impl<D> Gathering<D> {
             publishes: 0,
             bytes: 0,
             due_ms: None,
-            linger_ms: 0,
+            crowded: false,
             handed_out: (0, 0),
         }
     }
@@ -54,7 +55,7 @@ impl<D> Gathering<D> {
     /// Takes a submission that found the writer waiting.
     pub(super) fn take(&mut self, submission: Submission<D>, now_ms: u64) {
         let delay = match (submission.eager, submission.wants_commit()) {
-            (true, _) => self.linger_ms,
+            (true, _) => 0,
             (false, true) => self.delay_ms,
             (false, false) => self.delay_qos0_ms,
         };
@@ -64,7 +65,7 @@ impl<D> Gathering<D> {
     /// Takes a submission that came while the writer was committing.
     pub(super) fn take_queued(&mut self, submission: Submission<D>, now_ms: u64) {
         let delay = if submission.wants_commit() {
-            self.linger_ms
+            0
         } else {
             self.delay_qos0_ms
         };
@@ -74,8 +75,12 @@ impl<D> Gathering<D> {
     /// The group that was handed out is on disk.
     pub(super) fn committed(&mut self, now_ms: u64) {
         let (begun_ms, publishes) = self.handed_out;
-        let crowded = publishes >= BUSY_PUBLISHES && now_ms - begun_ms <= QUICK_COMMIT_MS;
-        self.linger_ms = if crowded { BUSY_LINGER_MS } else { 0 };
+        self.crowded = publishes >= BUSY_PUBLISHES && now_ms - begun_ms <= QUICK_COMMIT_MS;
+    }
+
+    /// Whether a group that is due should wait [`COMPANY`] all the same.
+    pub(super) fn wants_company(&self) -> bool {
+        self.crowded && !self.is_full()
     }
 
     fn add(&mut self, submission: Submission<D>, due_ms: u64) {

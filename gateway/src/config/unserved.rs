@@ -1,0 +1,66 @@
+//! What a valid configuration may ask for and this version does not do. Said instead of ignored: a
+//! protection that is not there must not look as if it were.
+
+use super::{BrokerMode, Config};
+
+/// Something that is configured and not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unserved {
+    /// Somebody would be less protected than the configuration says: the daemon refuses to run.
+    Protection(&'static str),
+    /// It has no effect yet.
+    Feature(&'static str),
+}
+
+impl Config {
+    /// What of it this version does not serve.
+    #[must_use]
+    pub fn unserved(&self) -> Vec<Unserved> {
+        let protections = [
+            (
+                !self.broker.allow_anonymous,
+                "broker.allow_anonymous = false: this version cannot tell users apart yet; keep the \
+                 broker on loopback or in a network that you trust, and write true",
+            ),
+            (
+                !self.broker.users.is_empty(),
+                "[[broker.user]]: users and their filters are not served by this version yet; leave \
+                 them out",
+            ),
+            (
+                self.broker.tls.is_some(),
+                "broker.tls_listen: TLS is not served by this version yet; leave it out",
+            ),
+            (
+                self.web.tls.is_some(),
+                "web.tls_cert: HTTPS is not served by this version yet; leave it out",
+            ),
+            (
+                self.broker.mode != BrokerMode::Embedded,
+                "broker.mode = \"external\": this version serves its own broker only; write \
+                 \"embedded\"",
+            ),
+        ];
+        let features = [
+            (
+                self.broker.websocket_listen.is_some(),
+                "broker.websocket_listen: not served by this version yet",
+            ),
+            (
+                self.upstream.is_some(),
+                "[upstream]: nothing is forwarded by this version yet",
+            ),
+            (
+                !self.detectors.is_empty() || !self.alert.channels.is_empty(),
+                "[[detector]] and [[alert.channel]]: this version does not raise alerts yet",
+            ),
+        ];
+        let asked = |(is_asked, what): (bool, &'static str)| is_asked.then_some(what);
+        let protections = protections.into_iter().filter_map(asked);
+        let features = features.into_iter().filter_map(asked);
+        protections
+            .map(Unserved::Protection)
+            .chain(features.map(Unserved::Feature))
+            .collect()
+    }
+}
