@@ -1,6 +1,6 @@
 //! The whole world around the gateway: what the end-to-end tests need and no user gets.
 //!
-//! Two halves. The [`reference`] says what the rows must be. The rest is what a user has: messages
+//! Two halves. The [`mod@reference`] says what the rows must be. The rest is what a user has: messages
 //! in some order of [`arrival`], [`mqtt`], a [`courier`] who does not give up, the [`daemon`] as a
 //! process, and the HTTP [`api`]. Nothing here calls the engine or the gateway: a judge who asks the
 //! accused proves nothing.
