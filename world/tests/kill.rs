@@ -176,6 +176,23 @@ async fn sigterm_under_load_keeps_everything_acknowledged_and_exits_0() {
     rows.assert_results_equal(&Rows::expected(&expected), "after four stops");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_commits_what_waits_for_company_at_qos_0() {
+    let place = Place::new();
+    let daemon = place.start();
+    let connected = Client::connect(daemon.mqtt, "sensor", Stay::Clean).await;
+    let (mut sensor, _) = connected.expect("it listens");
+    let lines: Vec<Line> = home(4).into_iter().take(100).collect();
+    for Line { topic, payload, .. } in &lines {
+        let sent = sensor.publish(topic, payload.as_bytes(), Qos::Zero, false);
+        sent.await.expect("it reads");
+    }
+    daemon.terminate();
+    assert_eq!(daemon.ended().code(), Some(0));
+    let daemon = place.start();
+    assert_eq!(daemon.api.counters().await, referred(&lines));
+}
+
 /// Everything that a restart must bring back, as users see it.
 async fn shown(daemon: &Daemon) -> Vec<(String, Value)> {
     let mut shown = Vec::new();
