@@ -70,6 +70,19 @@ impl Fanout {
         submission
     }
 
+    /// At a start: retains messages of our own again, as far as there is room. Nobody is sent them who
+    /// does not subscribe anew: they were said before.
+    pub fn retain_again<'a>(&self, messages: impl IntoIterator<Item = (&'a str, &'a [u8], Qos)>) {
+        let mut retained = locked(&self.hub.retained);
+        for (topic, payload, qos) in messages {
+            let message = Arc::new(Message::new(topic, payload, qos, true));
+            if retained.promise(&message) {
+                retained.release(&message);
+                retained.set(message);
+            }
+        }
+    }
+
     /// Before the commit: appends the rows that must be in the same transaction, in the order in which they
     /// must be applied. Call it once a submission, in the order of arrival.
     pub fn writes<D>(&self, submission: &mut Submission<D>, rows: &mut Vec<BrokerWrite>) {
