@@ -31,7 +31,6 @@ pub use message::{Message, MessageError, Properties, Qos};
 pub use stats::Stats;
 
 use acl::OwnTopics;
-use bytes::Bytes;
 use hub::{Hub, Will};
 use intake::{Line, Order, Reply};
 use message::Delivery;
@@ -182,20 +181,8 @@ impl<M: Mapper> Broker<M> {
         &self,
         messages: impl IntoIterator<Item = (&'a str, &'a [u8], Qos, bool)>,
     ) -> Submission<M::Mapped> {
-        let mut submission = Submission::new(Reply::nobody());
-        for (topic, payload, qos, retain) in messages {
-            submission.incoming.push(Incoming {
-                origin: 0,
-                topic: Bytes::copy_from_slice(topic.as_bytes()),
-                payload: Bytes::copy_from_slice(payload),
-                qos,
-                retain,
-                packet_id: 0,
-                props: None,
-                decoded: self.core.mapper.map(topic, payload),
-            });
-        }
-        submission
+        let map = |topic: &str, payload: &[u8]| self.core.mapper.map(topic, payload);
+        Submission::of_our_own(messages, map)
     }
 
     /// Subscribes within the daemon; retained messages come first. `None`: the filter is invalid.

@@ -321,16 +321,12 @@ impl<O: Observer> Writer<O> {
 
     /// Results are retained messages that are made again from the rows, not kept twice.
     fn publish_known_results(&mut self) {
-        match self.results.known(&self.site, &self.store, &self.fanout) {
-            Ok(submissions) => {
-                for submission in submissions {
-                    self.fanout.committed(submission);
-                }
-            }
-            Err(error) => tracing::error!(
+        let known = self.results.known(&self.site, &self.store, &self.fanout);
+        if let Err(error) = known {
+            tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "the newest results could not be published again"
-            ),
+            );
         }
     }
 

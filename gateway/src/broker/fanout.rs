@@ -3,13 +3,12 @@
 //! slow has a bounded queue.
 
 use super::hub::{Hub, Subscription};
-use super::intake::{Incoming, Reply, Submission};
+use super::intake::{Incoming, Submission};
 use super::message::{Delivery, Message, Qos};
 use super::slot::Slot;
 use super::stats::Stats;
 use super::{locked, now};
 use crate::store::BrokerWrite;
-use bytes::Bytes;
 use std::sync::Arc;
 
 /// The writer's handle. Cheap to clone; holds no sender of the intake.
@@ -53,21 +52,22 @@ impl Fanout {
         messages: impl IntoIterator<Item = (&'a str, &'a [u8], Qos, bool)>,
         decoded: D,
     ) -> Submission<D> {
-        let mut submission = Submission::new(Reply::nobody());
+        let mut submission = Submission::of_our_own(messages, |_, _| decoded.clone());
         submission.derived = true;
-        for (topic, payload, qos, retain) in messages {
-            submission.incoming.push(Incoming {
-                origin: 0,
-                topic: Bytes::copy_from_slice(topic.as_bytes()),
-                payload: Bytes::copy_from_slice(payload),
-                qos,
-                retain,
-                packet_id: 0,
-                props: None,
-                decoded: decoded.clone(),
-            });
-        }
         submission
+    }
+
+    /// At a start: retains messages of our own again, as far as there is room. Nobody is sent them who
+    /// does not subscribe anew: they were said before.
+    pub fn retain_again<'a>(&self, messages: impl IntoIterator<Item = (&'a str, &'a [u8], Qos)>) {
+        let mut retained = locked(&self.hub.retained);
+        for (topic, payload, qos) in messages {
+            let message = Arc::new(Message::new(topic, payload, qos, true));
+            if retained.promise(&message) {
+                retained.release(&message);
+                retained.set(message);
+            }
+        }
     }
 
     /// Before the commit: appends the rows that must be in the same transaction, in the order in which they

@@ -79,6 +79,27 @@ impl<D> Submission<D> {
         }
     }
 
+    /// The gateway's own messages (topic, payload, QoS, retain); nobody waits for the answer.
+    pub(crate) fn of_our_own<'a>(
+        messages: impl IntoIterator<Item = (&'a str, &'a [u8], Qos, bool)>,
+        decode: impl Fn(&str, &[u8]) -> D,
+    ) -> Self {
+        let mut submission = Self::new(Reply::nobody());
+        for (topic, payload, qos, retain) in messages {
+            submission.incoming.push(Incoming {
+                origin: 0,
+                topic: Bytes::copy_from_slice(topic.as_bytes()),
+                payload: Bytes::copy_from_slice(payload),
+                qos,
+                retain,
+                packet_id: 0,
+                props: None,
+                decoded: decode(topic, payload),
+            });
+        }
+        submission
+    }
+
     /// Whether anything in it asks for more than QoS 0, or changes session rows.
     #[must_use]
     pub fn wants_commit(&self) -> bool {

@@ -11,6 +11,9 @@ use crate::store::{Store, StoreError};
 use engine::{BalanceId, Day, DayRow, DiffRow, RestRow, SensorId};
 use std::collections::BTreeMap;
 
+/// How results are said.
+const QOS: Qos = Qos::AtLeastOnce;
+
 /// Tells results to subscribers.
 #[derive(Debug)]
 pub(super) struct Results {
@@ -70,7 +73,7 @@ impl Results {
         site: &Site,
         store: &Store,
         fanout: &Fanout,
-    ) -> Result<Vec<Submission<Verdict>>, StoreError> {
+    ) -> Result<(), StoreError> {
         /// Days looked at for each sensor: a row that is older is not news.
         const RECENT_DAYS: i32 = 3;
         let (view, registry) = (store.view(), site.registry());
@@ -96,7 +99,11 @@ impl Results {
                 self.rest(registry, id, *day, row, &mut said);
             }
         }
-        Ok(compose(fanout, said))
+        let said = said
+            .iter()
+            .map(|(topic, json)| (topic.as_str(), json.as_slice(), QOS));
+        fanout.retain_again(said);
+        Ok(())
     }
 
     fn day(
@@ -166,6 +173,6 @@ fn compose(fanout: &Fanout, said: Vec<(String, Vec<u8>)>) -> Vec<Submission<Verd
     }
     let messages = said
         .iter()
-        .map(|(topic, json)| (topic.as_str(), json.as_slice(), Qos::AtLeastOnce, true));
+        .map(|(topic, json)| (topic.as_str(), json.as_slice(), QOS, true));
     vec![fanout.compose_derived(messages, Verdict::NotMapped)]
 }

@@ -2,6 +2,7 @@
 
 use crate::raw::{Hello, Raw, STAY, V4, V5};
 use crate::stand::{Disk, Stand};
+use gateway::broker::Qos;
 
 #[tokio::test]
 async fn a_puback_follows_the_commit_and_a_ping_does_not_wait_for_it() {
@@ -183,4 +184,26 @@ async fn shutdown_acknowledges_what_was_read_and_says_goodbye() {
     assert_eq!(client.closed().await, Some(0x8B));
     stopping.await.unwrap();
     assert_eq!(stand.published(), ["x"], "a shutdown is no death");
+}
+
+#[tokio::test]
+async fn results_that_are_retained_again_at_a_start_are_not_said_again() {
+    let stand = Stand::new().await;
+    let mut subscriber = Raw::client(stand.address, "away", STAY).await;
+    assert_eq!(subscriber.subscribe("sluice/#", 1).await, 1);
+    drop(subscriber);
+    let stand = stand.restarted().await;
+    let result = ("sluice/home/day/T", b"21.5".as_slice(), Qos::AtLeastOnce);
+    stand.broker.fanout().retain_again([result]);
+    let (mut subscriber, present, _) = Raw::hello(stand.address, "away", STAY).await;
+    assert!(present);
+    subscriber.quiet().await;
+    let mut fresh = Raw::client(stand.address, "fresh", V4).await;
+    fresh.subscribe("sluice/#", 1).await;
+    let got = fresh.got().await;
+    assert_eq!((got.payload.as_str(), got.retain), ("21.5", true));
+    assert!(
+        stand.store(|store| store.retained.is_empty()),
+        "nothing is written for it"
+    );
 }

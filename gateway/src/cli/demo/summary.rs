@@ -8,58 +8,55 @@ use crate::web::reading::{Facts, Unreadable};
 /// Days that are shown; `sluice days` shows all.
 const DAYS: usize = 60;
 
-/// A column: its head, and a text for some of the days.
+/// A column: its head, a text for some of the days, and how often closed ones were corrected.
 struct Column {
     head: String,
     cells: BTreeMap<Date, String>,
+    corrections: u64,
+}
+
+impl Column {
+    /// Cells are a day, its value, and whether and in which revision it is closed.
+    fn of(head: String, cells: impl Iterator<Item = (Date, f64, bool, u32)>) -> Self {
+        let mut corrections = 0;
+        let cells = cells.map(|(day, value, closed, revision)| {
+            corrections += u64::from(revision.saturating_sub(1));
+            (day, mark(value, closed, revision))
+        });
+        Self {
+            head,
+            cells: cells.collect(),
+            corrections,
+        }
+    }
 }
 
 /// Everything that a demo has found out.
 pub(super) fn summary(facts: &dyn Facts) -> Result<String, Unreadable> {
     let every = Span::default();
-    let (mut days, mut more, mut corrected) = (Vec::new(), Vec::new(), 0_u64);
-    let mut noted = |revision: u32| corrected += u64::from(revision.saturating_sub(1));
+    let (mut days, mut more) = (Vec::new(), Vec::new());
     for sensor in facts.sensor_names()? {
         let rows = facts.days(&sensor, &every)?;
         let Some(first) = rows.first() else { continue };
         let unit = first.unit.as_deref().unwrap_or_default();
         let head = format!("{sensor} {} {unit}", first.aggregate);
-        let cells = rows.iter().map(|row| {
-            noted(row.revision);
-            (row.day, mark(row.value, row.closed, row.revision))
-        });
-        days.push(Column {
-            head,
-            cells: cells.collect(),
-        });
+        let cells = rows.iter().map(|r| (r.day, r.value, r.closed, r.revision));
+        days.push(Column::of(head, cells));
         let rows = facts.diffs(&sensor, &every)?;
         if !rows.is_empty() {
-            let cells = rows.iter().map(|row| {
-                noted(row.revision);
-                (row.day, mark(row.value, row.closed, row.revision))
-            });
-            more.push(Column {
-                head: format!("{sensor} diff {unit}"),
-                cells: cells.collect(),
-            });
+            let cells = rows.iter().map(|r| (r.day, r.value, r.closed, r.revision));
+            more.push(Column::of(format!("{sensor} diff {unit}"), cells));
         }
     }
     for balance in facts.balance_names()? {
         let rows = facts.rests(&balance, &every)?;
         let Some(first) = rows.first() else { continue };
-        let head = format!(
-            "{balance} rest {}",
-            first.unit.as_deref().unwrap_or_default()
-        );
-        let cells = rows.iter().map(|row| {
-            noted(row.revision);
-            (row.day, mark(row.value, row.closed, row.revision))
-        });
-        more.push(Column {
-            head,
-            cells: cells.collect(),
-        });
+        let unit = first.unit.as_deref().unwrap_or_default();
+        let cells = rows.iter().map(|r| (r.day, r.value, r.closed, r.revision));
+        more.push(Column::of(format!("{balance} rest {unit}"), cells));
     }
+    let columns = days.iter().chain(&more);
+    let corrected: u64 = columns.map(|column| column.corrections).sum();
     let counters = facts.status()?.counters;
     Ok(format!(
         "\nAggDay: one row a day, one column a sensor\n{}\n\
