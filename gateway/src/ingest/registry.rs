@@ -104,6 +104,22 @@ impl Registry {
         &self.balances
     }
 
+    /// The numbers of all sensors.
+    pub fn sensor_ids(&self) -> impl Iterator<Item = SensorId> + use<> {
+        (0..u32::try_from(self.sensors.len()).expect("sensors are capped")).map(SensorId)
+    }
+
+    /// Balances that the configuration has, with their meters.
+    pub fn balances_and_meters(&self) -> impl Iterator<Item = (BalanceId, SensorId)> + '_ {
+        (0..)
+            .map(BalanceId)
+            .zip(&self.balances)
+            .filter_map(|(id, name)| {
+                let meter = self.find(&self.declared.get(name)?.meter)?;
+                Some((id, meter))
+            })
+    }
+
     /// A sensor's number.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<SensorId> {

@@ -76,14 +76,14 @@ impl Results {
     ) -> Result<(), StoreError> {
         /// Days looked at for each sensor: a row that is older is not news.
         const RECENT_DAYS: i32 = 3;
-        let (view, registry) = (store.view(), site.registry());
+        let (view, registry, day_of) = (store.view(), site.registry(), site.day_of());
+        let since = |id: SensorId| {
+            let (newest, _) = registry.sensor(id).last?;
+            Some(Day::from_number(day_of(id, newest).number() - RECENT_DAYS))
+        };
         let mut said = Vec::new();
-        for (id, sensor) in (0..).map(SensorId).zip(registry.sensors()) {
-            let Some((newest, _)) = sensor.last else {
-                continue;
-            };
-            let last = site.day_of()(id, newest).number();
-            let from = Day::from_number(last - RECENT_DAYS);
+        for id in registry.sensor_ids() {
+            let Some(from) = since(id) else { continue };
             for (day, state) in view.days(id, Some(from), None)? {
                 self.day(registry, id, day, &state.row, &mut said);
                 if let Some(diff) = state.diff {
@@ -91,12 +91,10 @@ impl Results {
                 }
             }
         }
-        for id in (0..registry.balances().len()).filter_map(|i| u32::try_from(i).ok()) {
-            let id = BalanceId(id);
-            let rests = view.rests(id, None, None)?;
-            let recent = rests.len().saturating_sub(3);
-            for (day, row) in &rests[recent..] {
-                self.rest(registry, id, *day, row, &mut said);
+        for (id, meter) in registry.balances_and_meters() {
+            let Some(from) = since(meter) else { continue };
+            for (day, row) in view.rests(id, Some(from), None)? {
+                self.rest(registry, id, day, &row, &mut said);
             }
         }
         let said = said

@@ -26,6 +26,10 @@ const LETTER_PAYLOAD_BYTES: usize = 1024;
 const LETTER_TOPIC_BYTES: usize = 1024;
 /// Days of each sensor that stay in memory after a seal.
 const DAYS_KEPT: usize = 3;
+/// How many days back rows of balances are looked for that may still be open, at first,
+const FEW_DAYS: i32 = 16;
+/// and at most: the century of possible event times.
+const ALL_DAYS: i32 = 36_600;
 /// Late readings that one order may accept.
 const ACCEPTED_AT_ONCE: usize = 100_000;
 
@@ -580,6 +584,12 @@ fn rules(config: &Config) -> Rules {
     }
 }
 
+/// The latest day that holds a reading.
+fn newest_day(mut store: &Store, id: SensorId) -> Result<Option<Day>, StoreError> {
+    let last = store.before(id, Day::from_number(i32::MAX))?;
+    Ok(last.map(|(day, _)| day))
+}
+
 /// Only the day of the newest reading can be open: any earlier one ended before that.
 fn remember(
     mut store: &Store,
@@ -595,11 +605,23 @@ fn remember(
     })
 }
 
-/// The days on which a balance's row was left provisional.
+/// The days on which a balance's row was left provisional: the newest ones, without a gap, because
+/// a sensor that has not reached the end of a day has not reached the end of a later one.
 fn open_rests(store: &Store, balance: &KnownBalance) -> Result<Vec<Day>, StoreError> {
-    let rests = store.view().rests(balance.id, None, None)?;
-    let open = rests.into_iter().rev().take_while(|(_, row)| !row.closed);
-    Ok(open.map(|(day, _)| day).collect())
+    let Some(last) = newest_day(store, balance.meter)? else {
+        return Ok(Vec::new());
+    };
+    let mut reach = FEW_DAYS;
+    loop {
+        let from = Day::from_number(last.number() - reach);
+        let rests = store.view().rests(balance.id, Some(from), None)?;
+        let open = rests.iter().rev().take_while(|(_, row)| !row.closed);
+        let open: Vec<Day> = open.map(|(day, _)| *day).collect();
+        if open.len() < rests.len() || rests.is_empty() || reach > ALL_DAYS {
+            return Ok(open);
+        }
+        reach *= 8;
+    }
 }
 
 /// The names in the store do not follow each other: another program wrote there.
