@@ -6,7 +6,7 @@
 use crate::broker::{Broker, BrokerConfig, Fanout, Limits, Open, Qos, Restored};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::control::{self, ControlError};
+use crate::control;
 use crate::ingest::{
     Announced, COMMANDS, Command, INTAKE_SUBMISSIONS, IngestStats, Intake, Observer, PayloadMapper,
     Site, SiteError, Writer,
@@ -54,9 +54,6 @@ pub enum AppError {
         /// Why.
         source: std::io::Error,
     },
-    /// The operator's socket cannot be had.
-    #[error(transparent)]
-    Control(#[from] ControlError),
     /// The writer's thread cannot be started, or ended for a fault of our own.
     #[error("the writer {0}")]
     Writer(&'static str),
@@ -133,10 +130,18 @@ impl App {
         })
     }
 
-    /// Also serves operators on the socket that the configuration names.
-    pub fn with_control(mut self) -> Result<Self, AppError> {
-        self.control = Some(control::Socket::bind(&self.config.control.socket)?);
-        Ok(self)
+    /// Also serves operators on the socket that the configuration names. Where it cannot be had the
+    /// gateway runs without: readings matter more.
+    #[must_use]
+    pub fn with_control(mut self) -> Self {
+        match control::Socket::bind(&self.config.control.socket) {
+            Ok(socket) => self.control = Some(socket),
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "`sluice correct` and `sluice late accept` will not reach this daemon"
+            ),
+        }
+        self
     }
 
     /// Begins to serve.

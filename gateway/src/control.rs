@@ -32,7 +32,8 @@ pub const ACCEPT_LATE: &str = "/control/v1/late/accept";
 /// The operator's socket cannot be had.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "cannot serve operators on {}: see [control] socket", path.display()
+    "cannot serve operators on {}: is another sluice there, or may this user not write there? See \
+     [control] socket", path.display()
 )]
 pub struct ControlError {
     path: PathBuf,
@@ -120,9 +121,13 @@ impl AcceptLate {
 }
 
 impl Socket {
-    /// Takes the socket; one that a daemon left behind when it was killed is replaced.
+    /// Takes the socket, and makes its directory if need be; one that a daemon left behind when it
+    /// was killed is replaced.
     pub fn bind(path: &Path) -> Result<Self, ControlError> {
         let taken = || {
+            if let Some(directory) = path.parent() {
+                std::fs::create_dir_all(directory)?;
+            }
             if std::os::unix::net::UnixStream::connect(path).is_err() && path.exists() {
                 std::fs::remove_file(path)?;
             }

@@ -139,39 +139,46 @@ impl<O: Observer> Writer<O> {
             self.config.store.commit_delay_qos0_ms,
         );
         self.publish_known_results();
+        // Each turn does one thing, so that a backlog without end starves neither operators nor seals.
         loop {
-            let wait = gathering
-                .wait_ms(self.clock.monotonic_ms())
-                .map_or(TICK, Duration::from_millis);
-            let event = runtime.block_on(next(&mut intake, wait));
-            match event {
-                Event::Submission(first) => {
-                    gathering.take(first, self.clock.monotonic_ms());
-                    while !gathering.is_full()
-                        && let Ok(more) = intake.submissions.try_recv()
-                    {
-                        gathering.take(more, self.clock.monotonic_ms());
+            if gathering.is_due(self.clock.monotonic_ms()) {
+                self.commit_group(&mut gathering, &mut intake);
+                if let Ok(command) = intake.commands.try_recv() {
+                    self.obey(command);
+                }
+            } else {
+                let wait = gathering.wait_ms(self.clock.monotonic_ms());
+                let wait = wait.map_or(TICK, Duration::from_millis);
+                match runtime.block_on(next(&mut intake, wait)) {
+                    Event::Submission(first) => {
+                        gathering.take(first, self.clock.monotonic_ms());
+                        while !gathering.is_full()
+                            && let Ok(more) = intake.submissions.try_recv()
+                        {
+                            gathering.take(more, self.clock.monotonic_ms());
+                        }
                     }
+                    Event::Command(command) => self.obey(command),
+                    Event::Passed => {}
+                    Event::Over => break,
                 }
-                Event::Command(command) => self.obey(command),
-                Event::Passed => {}
-                Event::Over => break,
-            }
-            while gathering.is_due(self.clock.monotonic_ms()) {
-                if gathering.wants_company() {
-                    std::thread::sleep(COMPANY);
-                    self.take_queued(&mut gathering, &mut intake);
-                }
-                self.commit(gathering.group(self.clock.monotonic_ms()));
-                gathering.committed(self.clock.monotonic_ms());
-                // What queued up during the commit is a backlog: it waits for nobody.
-                self.take_queued(&mut gathering, &mut intake);
             }
             self.keep_time();
         }
         self.commit(gathering.group(self.clock.monotonic_ms()));
         self.seal()?;
         Ok(self.store)
+    }
+
+    fn commit_group(&mut self, gathering: &mut Gathering<Verdict>, intake: &mut Intake) {
+        if gathering.wants_company() {
+            std::thread::sleep(COMPANY);
+            self.take_queued(gathering, intake);
+        }
+        self.commit(gathering.group(self.clock.monotonic_ms()));
+        gathering.committed(self.clock.monotonic_ms());
+        // What queued up during the commit is a backlog: it waits for nobody.
+        self.take_queued(gathering, intake);
     }
 
     fn take_queued(&self, gathering: &mut Gathering<Verdict>, intake: &mut Intake) {

@@ -241,6 +241,20 @@ fn a_second_daemon_on_the_same_store_is_refused_and_the_first_goes_on() {
 }
 
 #[test]
+fn a_daemon_whose_operators_socket_cannot_be_had_keeps_readings_all_the_same() {
+    let place = Place::new();
+    let config = std::fs::read_to_string(place.config()).expect("a configuration");
+    // A directory below a file is nowhere.
+    let nowhere = place.config().join("socket");
+    let control = config.find("[control]").expect("the place has a socket");
+    let config = format!("{}[control]\nsocket = {nowhere:?}\n", &config[..control]);
+    place.configure(&config);
+    let daemon = place.start();
+    daemon.terminate();
+    assert!(daemon.ended().success());
+}
+
+#[test]
 fn no_daemon_and_no_store_is_3() {
     let place = Place::new();
     for command in [

@@ -39,7 +39,7 @@ pub enum Admission {
 /// A pending [`Admission`]: checking a password may take a while and happens off the runtime's threads.
 pub type Pending<'a> = Pin<Box<dyn Future<Output = Admission> + Send + 'a>>;
 
-/// Decides about clients. Filters per user are its business; the site's own topics are [`super::acl`]'s.
+/// Decides about clients. Filters per user are its business; the site's own topics are those of `acl`.
 pub trait Access: Send + Sync + 'static {
     /// Checks a CONNECT.
     fn admit<'a>(&'a self, credentials: Credentials<'a>) -> Pending<'a>;

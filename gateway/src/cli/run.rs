@@ -47,7 +47,7 @@ pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 async fn serve(config: Config, path: &Path) -> Outcome {
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     let app = App::build(config, Clock::machine(), rand::random()).await?;
-    let running = app.with_control()?.start()?;
+    let running = app.with_control().start()?;
     let addresses = running.addresses();
     tracing::info!(mqtt = %addresses.mqtt, http = %addresses.http, "ready");
     until_stopped(&mut signals, &running, path).await?;
