@@ -59,6 +59,7 @@ fn sentences(why: &Explanation) -> String {
         Some(row) => {
             let expected = match row.expected {
                 Some(expected) => format!(" of {expected} readings ({})", percent(row.coverage)),
+                None if row.count == 1 => " reading".to_owned(),
                 None => " readings".to_owned(),
             };
             say(format!(

@@ -25,10 +25,14 @@ pub(crate) fn status(status: &Status) -> String {
         ),
     };
     let size = size(status.store.bytes);
+    let up = match status.uptime {
+        0 => "no: the daemon is stopped, or has just started".to_owned(),
+        seconds => span(seconds),
+    };
     let lines = [
         ("site", status.site.clone()),
         ("version", status.version.clone()),
-        ("up", span(status.uptime)),
+        ("up", up),
         ("clock", format!("{}, {trust}", status.clock.mode)),
         ("store", format!("{size}, {} commits", status.store.commits)),
         (
