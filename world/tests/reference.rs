@@ -94,29 +94,6 @@ fn day_edges_come_out_row_for_row() {
 }
 
 #[test]
-fn our_copy_of_day_edges_is_the_shared_one() {
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .map(|folder| folder.join("shared/vectors/day-edges"))
-        .find(|folder| folder.is_dir());
-    let Some(shared) = shared else {
-        println!("skipped: no shared/vectors/day-edges beside this clone; its copy is tested");
-        return;
-    };
-    holds_day_edges(&shared);
-    for name in [
-        "messages.jsonl",
-        "aggday.csv",
-        "aggdaydiff.csv",
-        "aggdayrest.csv",
-        "setaside.jsonl",
-        "counters.json",
-    ] {
-        assert_eq!(read(&ours(), name), read(&shared, name), "{name}");
-    }
-}
-
-#[test]
 fn a_second_delivery_of_the_whole_file_changes_no_row() {
     let messages = read(&ours(), "messages.jsonl");
     let once = run(&seed_home(Tz::UTC), &messages);
