@@ -146,18 +146,10 @@ impl Engine {
         }
     }
 
-    /// Whether the sensor is known.
-    #[must_use]
-    pub fn knows(&self, sensor: SensorId) -> bool {
-        self.tracks
-            .get(sensor.0 as usize)
-            .is_some_and(Option::is_some)
-    }
-
     /// What to keep of a sensor beside its days.
     #[must_use]
     pub fn memory(&self, sensor: SensorId) -> SensorMemory {
-        let member = self.tracks.get(sensor.0 as usize).and_then(Option::as_ref);
+        let member = self.known(sensor);
         member
             .map(|member| member.track.memory())
             .unwrap_or_default()
@@ -399,15 +391,14 @@ impl Engine {
         day: Day,
         past: &mut P,
     ) -> Result<Option<SensorDay>, P::Error> {
-        match self.tracks.get(sensor.0 as usize).and_then(Option::as_ref) {
+        match self.known(sensor) {
             Some(member) => member.track.state(day, past),
             None => Ok(None),
         }
     }
 
     fn is_over_for(&self, sensor: SensorId, end_ms: i64) -> bool {
-        let member = self.tracks.get(sensor.0 as usize).and_then(Option::as_ref);
-        let newest = member.and_then(|member| member.track.newest());
+        let newest = self.known(sensor).and_then(|member| member.track.newest());
         is_over(newest, self.site_time_ms, end_ms, self.rules.grace_ms)
     }
 
@@ -491,6 +482,10 @@ impl Engine {
                 .span_of(newest, crate::Stamp::Start)
                 .end_ms
         })
+    }
+
+    fn known(&self, sensor: SensorId) -> Option<&Member> {
+        self.tracks.get(sensor.0 as usize)?.as_ref()
     }
 
     fn member(&mut self, sensor: SensorId) -> &mut Member {

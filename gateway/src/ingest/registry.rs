@@ -38,6 +38,8 @@ pub struct Sensor {
     pub first: Option<EventTime>,
     /// Its newest accepted event time, and the value there.
     pub last: Option<(EventTime, f64)>,
+    /// Of the specification and the zone that its days are made by.
+    fingerprint: u64,
     changed: bool,
 }
 
@@ -154,8 +156,7 @@ impl Registry {
     /// What the engine must know of a sensor. One without a rule keeps what it has.
     #[must_use]
     pub fn spec(&self, id: SensorId) -> SensorSpec {
-        let rule = self.sensor(id).rule.as_ref();
-        rule.map_or(SensorSpec::of_kind(Kind::Gauge), |rule| rule.spec)
+        spec_of(self.sensor(id).rule.as_ref())
     }
 
     /// The sensor that a reading names, known from now on.
@@ -255,11 +256,14 @@ impl Registry {
 
     fn add_sensor(&mut self, name: Name) -> SensorId {
         let id = SensorId(u32::try_from(self.sensors.len()).expect("sensors are capped"));
+        let rule = self.config.sensor_for(&name).cloned();
+        let fingerprint = fingerprint(self.config.site.timezone, &spec_of(rule.as_ref()));
         self.sensors.push(Sensor {
-            rule: self.config.sensor_for(&name).cloned(),
+            rule,
             name: name.clone(),
             first: None,
             last: None,
+            fingerprint,
             changed: true,
         });
         self.ids.insert(name, id);
@@ -296,7 +300,7 @@ impl Registry {
         if self.sensor(state.id).rule.is_none() || state.newest.is_none() {
             return Difference::None;
         }
-        let now = self.state(state.id).fingerprint ^ state.fingerprint;
+        let now = self.sensor(state.id).fingerprint ^ state.fingerprint;
         match (now & !LOWER_HALF, now & LOWER_HALF) {
             (0, 0) => Difference::None,
             (0, _) => Difference::Made,
@@ -314,7 +318,7 @@ impl Registry {
             newest: sensor.last.map(|(time, _)| time),
             first: sensor.first,
             last_value: sensor.last.map(|(_, value)| value),
-            fingerprint: fingerprint(self.config.site.timezone, &self.spec(id)),
+            fingerprint: sensor.fingerprint,
         }
     }
 
@@ -328,6 +332,10 @@ impl Registry {
             .collect();
         changed.into_iter().map(|id| self.state(id)).collect()
     }
+}
+
+fn spec_of(rule: Option<&SensorRule>) -> SensorSpec {
+    rule.map_or(SensorSpec::of_kind(Kind::Gauge), |rule| rule.spec)
 }
 
 /// Tells whether days were made by another specification than the one at hand: the upper half is
