@@ -5,9 +5,13 @@
 //! [`commit`](Site::commit). After a failure in between it is ahead of the disk, and is opened
 //! again.
 
-use super::command::{Order, Outcome, Refusal};
+mod open;
+mod orders;
+
+pub use open::SiteError;
+
 use super::judge::{Now, judge};
-use super::registry::{Difference, KnownBalance, News, Registry};
+use super::registry::{KnownBalance, News, Registry};
 use crate::clock::Clock;
 use crate::config::{ClockMode, Config};
 use crate::source::{Decoded, Reason, Verdict};
@@ -15,8 +19,7 @@ use crate::store::{
     BrokerWrite, Changed, Committed, Fate, Group, Letter, Logged, Seal, Sealed, Store, StoreError,
 };
 use engine::{
-    Admission, Calendar, Changes, Day, Engine, EventTime, Past, Reading, Rules, SensorId,
-    SensorMemory, SiteClock, Stamp,
+    Admission, Calendar, Changes, Day, Engine, EventTime, Reading, SensorId, SensorMemory, Stamp,
 };
 use std::sync::Arc;
 
@@ -26,12 +29,6 @@ const LETTER_PAYLOAD_BYTES: usize = 1024;
 const LETTER_TOPIC_BYTES: usize = 1024;
 /// Days of each sensor that stay in memory after a seal.
 const DAYS_KEPT: usize = 3;
-/// How many days back rows of balances are looked for that may still be open, at first,
-const FEW_DAYS: i32 = 16;
-/// and at most: the century of possible event times.
-const ALL_DAYS: i32 = 36_600;
-/// Late readings that one order may accept.
-const ACCEPTED_AT_ONCE: usize = 100_000;
 
 /// A site as its writer knows it.
 pub struct Site {
@@ -42,24 +39,6 @@ pub struct Site {
     group: Group,
     now: Now,
     changes: Changes,
-}
-
-/// Why a site cannot be opened. Nothing has changed.
-#[derive(Debug, thiserror::Error)]
-pub enum SiteError {
-    /// The store cannot be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The configuration has another time zone or stamp.
-    #[error(
-        "the days of {sensor} were made with another [site] timezone, or another stamp of its \
-         [[sensor]], than the configuration has now: put it back; or, with the old configuration, \
-         `sluice export > all.jsonl`, then with the new one and a new [store] path `sluice replay all.jsonl`"
-    )]
-    Moved {
-        /// The first sensor that is concerned.
-        sensor: String,
-    },
 }
 
 /// What a commit brought.
@@ -74,64 +53,6 @@ pub struct Announced<'a> {
 }
 
 impl Site {
-    /// The site as the store left it: the last seal, and the log's tail on top of it.
-    ///
-    /// # Errors
-    /// The store cannot be read, or the configuration would put its readings into other days.
-    pub fn open(store: &mut Store, config: Arc<Config>, clock: &Clock) -> Result<Self, SiteError> {
-        let checkpoint = store.checkpoint()?;
-        let mut site = Self {
-            engine: Engine::new(rules(&config), checkpoint.site_time_ms),
-            registry: Registry::new(Arc::clone(&config)),
-            config,
-            group: Group {
-                next_seq: checkpoint.next_seq,
-                counters: checkpoint.counters,
-                ..Group::default()
-            },
-            now: Now {
-                stamp_ms: clock.wall_ms(),
-                latest_ms: None,
-            },
-            changes: Changes::default(),
-        };
-        for state in &checkpoint.sensors {
-            let known = site.registry.restore_sensor(state.id, &state.name);
-            let id = known.ok_or_else(|| out_of_step("sensors", state.id.0))?;
-            site.registry.restore_state(state);
-            match site.registry.difference(state) {
-                Difference::None => {}
-                Difference::Made => tracing::warn!(
-                    sensor = state.name,
-                    "its [[sensor]] has changed: days that are closed keep the numbers they have"
-                ),
-                Difference::Moved => {
-                    let sensor = state.name.clone();
-                    return Err(SiteError::Moved { sensor });
-                }
-            }
-            let memory = remember(&*store, id, state.newest)?;
-            site.engine.register(id, site.registry.spec(id), memory);
-        }
-        for (_, name) in &checkpoint.balances {
-            if let Some(balance) = site.registry.restore_balance(name) {
-                let open = open_rests(store, &balance)?;
-                site.register(balance, open);
-            }
-        }
-        let mut groups = Vec::new();
-        store.replay::<StoreError>(|group| {
-            groups.push(group);
-            Ok(())
-        })?;
-        for group in groups {
-            site.repeat(group, store)?;
-        }
-        site.begin(clock);
-        site.catch_up(store)?;
-        Ok(site)
-    }
-
     /// The names.
     #[must_use]
     pub fn registry(&self) -> &Registry {
@@ -286,113 +207,6 @@ impl Site {
         seq
     }
 
-    /// Carries out an operator's order within the group that was begun.
-    pub fn obey(
-        &mut self,
-        order: &Order,
-        store: &mut Store,
-    ) -> Result<Result<Outcome, Refusal>, StoreError> {
-        let mut outcome = Outcome {
-            accepted: 0,
-            corrected: 0,
-            unchanged: 0,
-        };
-        let readings = match order {
-            Order::Correct {
-                sensor,
-                time,
-                value,
-            } => match self.correction(sensor, *time, *value) {
-                Ok(reading) => vec![reading],
-                Err(refusal) => return Ok(Err(refusal)),
-            },
-            Order::AcceptLate {
-                sensor,
-                from_ms,
-                to_ms,
-            } => match self.set_aside(sensor.as_deref(), *from_ms, *to_ms, store)? {
-                Ok(readings) => readings,
-                Err(refusal) => return Ok(Err(refusal)),
-            },
-        };
-        for reading in readings {
-            match self.engine.overrule(reading, &mut &*store)? {
-                Admission::Accepted => {
-                    outcome.accepted += 1;
-                    self.log(reading, Fate::AcceptedLate);
-                }
-                Admission::Corrected { .. } => {
-                    outcome.corrected += 1;
-                    self.log(reading, Fate::CorrectedLate);
-                }
-                Admission::Duplicate | Admission::SetAside { .. } | Admission::Kept { .. } => {
-                    outcome.unchanged += 1;
-                    self.number();
-                    self.group.counters.duplicate += 1;
-                }
-            }
-        }
-        tracing::info!(?order, ?outcome, "an operator's change");
-        Ok(Ok(outcome))
-    }
-
-    fn correction(&self, sensor: &str, time: EventTime, value: f64) -> Result<Reading, Refusal> {
-        let id = self.registry.find(sensor);
-        let id = id.ok_or_else(|| Refusal::UnknownSensor(sensor.to_owned()))?;
-        if !value.is_finite() {
-            return Err(Refusal::Value(Reason::NonFinite));
-        }
-        if let Some(latest) = self.now.latest_ms
-            && time.ms() > latest
-        {
-            let ahead_ms = time.ms() - latest;
-            return Err(Refusal::Value(Reason::FutureTime { ahead_ms }));
-        }
-        let retain_ms = self.config.store.retain_readings_ms;
-        if let Some(day) = self.drop_before(retain_ms)
-            && self.day_of()(id, time) < self.kept_from(retain_ms)(id, day)
-        {
-            return Err(Refusal::Forgotten);
-        }
-        Ok(Reading {
-            sensor: id,
-            time,
-            tie: 0,
-            value,
-            exempt: true,
-        })
-    }
-
-    fn set_aside(
-        &self,
-        sensor: Option<&str>,
-        from_ms: Option<i64>,
-        to_ms: Option<i64>,
-        store: &Store,
-    ) -> Result<Result<Vec<Reading>, Refusal>, StoreError> {
-        let id = match sensor.map(|name| (name, self.registry.find(name))) {
-            None => None,
-            Some((_, Some(id))) => Some(id),
-            Some((name, None)) => return Ok(Err(Refusal::UnknownSensor(name.to_owned()))),
-        };
-        let rows = store.view().late(id, from_ms, to_ms, ACCEPTED_AT_ONCE)?;
-        let readings: Vec<Reading> = rows
-            .into_iter()
-            .filter(|row| !row.accepted)
-            .map(|row| Reading {
-                sensor: row.sensor,
-                time: row.time,
-                tie: row.tie,
-                value: row.value,
-                exempt: true,
-            })
-            .collect();
-        if readings.is_empty() {
-            return Ok(Err(Refusal::NothingLate));
-        }
-        Ok(Ok(readings))
-    }
-
     /// Whether days are due to close for want of readings.
     pub(super) fn is_due(&mut self, clock: &Clock) -> bool {
         match (self.config.time.clock, clock.trusted_wall_ms()) {
@@ -520,117 +334,6 @@ impl Site {
     fn register(&mut self, balance: KnownBalance, open: Vec<Day>) {
         let KnownBalance { id, meter, parts } = balance;
         self.engine.register_balance(id, meter, parts, open);
-    }
-
-    /// Repeats a group of the log: what was decided then is not decided again.
-    fn repeat(&mut self, group: Group, store: &mut Store) -> Result<(), StoreError> {
-        for (id, name) in &group.new_sensors {
-            let known = self.registry.restore_sensor(*id, name);
-            let id = known.ok_or_else(|| out_of_step("log", group.first_seq))?;
-            self.engine
-                .register(id, self.registry.spec(id), SensorMemory::default());
-        }
-        for (_, name) in &group.new_balances {
-            if let Some(balance) = self.registry.restore_balance(name) {
-                self.register(balance, Vec::new());
-            }
-        }
-        for logged in &group.readings {
-            if logged.fate.is_held() {
-                let reading = Reading {
-                    sensor: logged.sensor,
-                    time: logged.time,
-                    tie: logged.tie,
-                    value: logged.value,
-                    exempt: true,
-                };
-                self.engine.restore(reading, &mut &*store)?;
-                self.registry.note(logged.sensor, logged.time, logged.value);
-            }
-        }
-        if let Some(site_time) = group.site_time_ms {
-            self.engine.advance(site_time);
-        }
-        self.changes = self.engine.settle(&mut &*store)?;
-        self.group = group;
-        self.announce(store);
-        Ok(())
-    }
-
-    /// A configuration may know balances that the store does not: their days are made now.
-    fn catch_up(&mut self, store: &mut Store) -> Result<(), StoreError> {
-        let mut news = News::default();
-        self.registry.complete_all(&mut news);
-        if news.balances.is_empty() {
-            return Ok(());
-        }
-        self.welcome(news, store)?;
-        self.group.next_seq += 1;
-        self.settle(store)?;
-        self.commit(store, &[])?;
-        Ok(())
-    }
-}
-
-fn rules(config: &Config) -> Rules {
-    Rules {
-        calendar: Calendar::new(config.site.timezone),
-        allowed_lateness_ms: config.time.allowed_lateness_ms,
-        grace_ms: config.time.grace_ms,
-        clock: match config.time.clock {
-            ClockMode::Wall => SiteClock::Wall,
-            ClockMode::Event => SiteClock::Event,
-        },
-    }
-}
-
-/// The latest day that holds a reading.
-fn newest_day(mut store: &Store, id: SensorId) -> Result<Option<Day>, StoreError> {
-    let last = store.before(id, Day::from_number(i32::MAX))?;
-    Ok(last.map(|(day, _)| day))
-}
-
-/// Only the day of the newest reading can be open: any earlier one ended before that.
-fn remember(
-    mut store: &Store,
-    id: SensorId,
-    newest: Option<EventTime>,
-) -> Result<SensorMemory, StoreError> {
-    let last = store.before(id, Day::from_number(i32::MAX))?;
-    let open = last.iter().filter(|(_, state)| !state.row.closed);
-    Ok(SensorMemory {
-        newest,
-        open: open.map(|(day, _)| *day).collect(),
-        last_day: last.map(|(day, _)| day),
-    })
-}
-
-/// The days on which a balance's row was left provisional: the newest ones, without a gap, because
-/// a sensor that has not reached the end of a day has not reached the end of a later one.
-fn open_rests(store: &Store, balance: &KnownBalance) -> Result<Vec<Day>, StoreError> {
-    let Some(last) = newest_day(store, balance.meter)? else {
-        return Ok(Vec::new());
-    };
-    let mut reach = FEW_DAYS;
-    loop {
-        let from = Day::from_number(last.number() - reach);
-        let rests = store.view().rests(balance.id, Some(from), None)?;
-        let open = rests.iter().rev().take_while(|(_, row)| !row.closed);
-        let open: Vec<Day> = open.map(|(day, _)| *day).collect();
-        if open.len() < rests.len() || rests.is_empty() || reach > ALL_DAYS {
-            return Ok(open);
-        }
-        reach *= 8;
-    }
-}
-
-/// The names in the store do not follow each other: another program wrote there.
-fn out_of_step(table: &'static str, key: impl std::fmt::Display) -> StoreError {
-    StoreError::Damaged {
-        doing: "number the sensors",
-        table,
-        key: key.to_string(),
-        why: "the numbers do not follow each other".to_owned(),
     }
 }
 
