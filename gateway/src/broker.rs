@@ -23,7 +23,7 @@ mod stats;
 mod trie;
 
 pub use crate::store::BrokerWrite;
-pub use auth::{Access, Admission, Credentials, Identity, Open, Pending};
+pub use auth::{Access, Admission, Credentials, Identity, Open, Peer, Pending};
 pub use fanout::Fanout;
 pub use intake::{Incoming, Mapper, Submission};
 pub use limits::Limits;

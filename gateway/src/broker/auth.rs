@@ -14,8 +14,28 @@ pub struct Credentials<'a> {
     pub username: Option<&'a str>,
     /// As sent: any bytes.
     pub password: Option<&'a [u8]>,
-    /// Where from.
+    /// Where from, and what the transport has proven.
+    pub peer: &'a Peer,
+}
+
+/// The other end of a connection, as its transport knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Peer {
+    /// Where from; `None` within the process.
     pub address: Option<IpAddr>,
+    /// The name in a client certificate that our authority has signed.
+    pub certified: Option<String>,
+}
+
+impl Peer {
+    /// Known by its address alone.
+    #[must_use]
+    pub fn at(address: IpAddr) -> Self {
+        Self {
+            address: Some(address),
+            certified: None,
+        }
+    }
 }
 
 /// Who a client turned out to be.

@@ -5,7 +5,7 @@
 mod greet;
 mod leave;
 
-use super::auth::Identity;
+use super::auth::{Identity, Peer};
 use super::codec::{self, Bad, Reason, Subscribe, Unsubscribe};
 use super::hub::{Hub, Will};
 use super::intake::{BrokerWrite, Incoming, Line, Mapper, Order, Reply, Submission};
@@ -19,7 +19,6 @@ use super::slot::Slot;
 use super::stats::Stats;
 use super::{Core, locked, name, now, session};
 use bytes::BytesMut;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -72,11 +71,11 @@ struct Connection<'a, M: Mapper> {
 }
 
 /// Serves one connection to its end.
-pub(crate) async fn run<M: Mapper, S>(core: &Arc<Core<M>>, mut stream: S, address: Option<IpAddr>)
+pub(crate) async fn run<M: Mapper, S>(core: &Arc<Core<M>>, mut stream: S, peer: Peer)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let Some(mut connection) = greet::greet(core, &mut stream, address).await else {
+    let Some(mut connection) = greet::greet(core, &mut stream, &peer).await else {
         return;
     };
     // Should the task panic, the client id must not stay taken.

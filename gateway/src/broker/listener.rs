@@ -1,6 +1,7 @@
 //! Accepts connections, one task each. A task that fails or panics costs its own connection and nothing
 //! else.
 
+use super::auth::Peer;
 use super::stats::Stats;
 use super::{Core, Mapper, connection};
 use std::sync::Arc;
@@ -54,7 +55,7 @@ pub(crate) async fn serve<M: Mapper>(core: Arc<Core<M>>, listener: TcpListener) 
         }
         let counted = Counted::new(&core);
         tokio::spawn(async move {
-            connection::run(&counted.0, stream, Some(address.ip())).await;
+            connection::run(&counted.0, stream, Peer::at(address.ip())).await;
         });
     }
 }

@@ -68,7 +68,7 @@ async fn until_stopped(signals: &mut Signals, running: &Running, path: &Path) ->
         tokio::select! {
             asked = signals.next() => match asked {
                 Asked::Stop => return Ok(()),
-                Asked::Reload => reload(path),
+                Asked::Reload => reload(path, running),
             },
             _ = look.tick() => if running.is_broken() {
                 let why = anyhow::anyhow!("the writer ended: restart, and report what the log says");
@@ -78,13 +78,13 @@ async fn until_stopped(signals: &mut Signals, running: &Running, path: &Path) ->
     }
 }
 
-/// A changed configuration is checked now and taken at the next start, so that a mistake in it
-/// is found while the daemon still runs.
-fn reload(path: &Path) {
+/// Takes over what can change while the daemon runs; a mistake in the file changes nothing.
+fn reload(path: &Path, running: &Running) {
     match Config::load(path) {
-        Ok(_) => tracing::info!("the configuration is valid; it is taken at the next start"),
+        Ok(config) => running.reload(&config),
         Err(problems) => tracing::error!(
-            "the configuration is wrong, and would be refused at the next start:\n{problems}"
+            "the configuration is wrong, and would be refused at the next start; the daemon goes on as it \
+             was:\n{problems}"
         ),
     }
 }

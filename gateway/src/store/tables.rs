@@ -34,6 +34,7 @@ pub(super) const LETTERS: TableDefinition<'_, u64, Bytes> = TableDefinition::new
 pub(super) const RETAINED: TableDefinition<'_, &str, Bytes> = TableDefinition::new("retained");
 pub(super) const SESSIONS: TableDefinition<'_, &str, Bytes> = TableDefinition::new("sessions");
 pub(super) const QUEUE: TableDefinition<'_, QueueKey, Bytes> = TableDefinition::new("queue");
+pub(super) const USERS: TableDefinition<'_, &str, Bytes> = TableDefinition::new("users");
 
 /// Makes every table, so that readers find them all.
 pub(super) fn create(txn: &WriteTransaction) -> Result<(), redb::TableError> {
@@ -50,5 +51,6 @@ pub(super) fn create(txn: &WriteTransaction) -> Result<(), redb::TableError> {
     txn.open_table(RETAINED)?;
     txn.open_table(SESSIONS)?;
     txn.open_table(QUEUE)?;
+    txn.open_table(USERS)?;
     Ok(())
 }

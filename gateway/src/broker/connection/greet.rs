@@ -1,7 +1,7 @@
 //! From accept to CONNACK: the version, who it is, and the session it goes on with.
 
 use super::Connection;
-use crate::broker::auth::{Admission, Credentials, Identity};
+use crate::broker::auth::{Admission, Credentials, Identity, Peer};
 use crate::broker::codec::{self, Bad, Connect, Packet, Reason, Version, Welcome};
 use crate::broker::hub::Claim;
 use crate::broker::intake::{BrokerWrite, Line, Mapper, Order};
@@ -10,7 +10,6 @@ use crate::broker::session::Session;
 use crate::broker::stats::Stats;
 use crate::broker::{Core, now};
 use bytes::BytesMut;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -31,7 +30,7 @@ enum Refusal {
 pub(super) async fn greet<'a, M: Mapper, S>(
     core: &'a Arc<Core<M>>,
     stream: &mut S,
-    address: Option<IpAddr>,
+    peer: &Peer,
 ) -> Option<Connection<'a, M>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -45,13 +44,13 @@ where
     let welcomed = match greeted {
         Err(_) => Err(Refusal::Silent("no CONNECT in time")),
         Ok(Err(refusal)) => Err(refusal),
-        Ok(Ok(connect)) => welcome(core, connect, input, address).await,
+        Ok(Ok(connect)) => welcome(core, connect, input, peer).await,
     };
     match welcomed {
         Ok(connection) => Some(connection),
         Err(refusal) => {
             Stats::add(&core.stats.refused, 1);
-            refuse(stream, refusal, address).await;
+            refuse(stream, refusal, peer).await;
             None
         }
     }
@@ -94,12 +93,12 @@ where
     }
 }
 
-async fn welcome<M: Mapper>(
-    core: &Arc<Core<M>>,
+async fn welcome<'a, M: Mapper>(
+    core: &'a Arc<Core<M>>,
     mut connect: Connect,
     input: BytesMut,
-    address: Option<IpAddr>,
-) -> Result<Connection<'_, M>, Refusal> {
+    peer: &Peer,
+) -> Result<Connection<'a, M>, Refusal> {
     let version = connect.version;
     let told = |reason, what| Refusal::Told(version, reason, what);
     let assigned = connect.client_id.is_empty().then(assigned_id);
@@ -112,7 +111,7 @@ async fn welcome<M: Mapper>(
     let client = assigned
         .clone()
         .unwrap_or_else(|| std::mem::take(&mut connect.client_id));
-    let identity = admit(core, &connect, &client, address)
+    let identity = admit(core, &connect, &client, peer)
         .await
         .map_err(|(reason, what)| told(reason, what))?;
     if let Some(will) = &connect.will {
@@ -173,7 +172,7 @@ async fn welcome<M: Mapper>(
     if *core.stopping.borrow() {
         line.give(Order::ShuttingDown);
     }
-    tracing::debug!(client, ?address, ?version, resumed, "connected");
+    tracing::debug!(client, ?peer, ?version, resumed, "connected");
     Ok(Connection {
         core,
         session,
@@ -199,13 +198,13 @@ async fn admit<M: Mapper>(
     core: &Core<M>,
     connect: &Connect,
     client_id: &str,
-    address: Option<IpAddr>,
+    peer: &Peer,
 ) -> Result<Identity, (Reason, &'static str)> {
     let credentials = Credentials {
         client_id,
         username: connect.username.as_deref(),
         password: connect.password.as_deref(),
-        address,
+        peer,
     };
     match core.access.admit(credentials).await {
         Admission::Granted(identity) => Ok(identity),
@@ -223,12 +222,12 @@ fn assigned_id() -> String {
     format!("auto-{count}-{:016x}", RandomState::new().hash_one(count))
 }
 
-async fn refuse<S: AsyncWrite + Unpin>(stream: &mut S, refusal: Refusal, address: Option<IpAddr>) {
+async fn refuse<S: AsyncWrite + Unpin>(stream: &mut S, refusal: Refusal, peer: &Peer) {
     let mut output = BytesMut::new();
     match refusal {
-        Refusal::Silent(what) => tracing::debug!(?address, what, "refused"),
+        Refusal::Silent(what) => tracing::debug!(?peer, what, "refused"),
         Refusal::Told(version, reason, what) => {
-            tracing::debug!(?address, ?reason, what, "refused");
+            tracing::debug!(?peer, ?reason, what, "refused");
             codec::conn_ack_refused(&mut output, reason, version);
         }
     }
