@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use simulator::crowd;
 use simulator::publish::{INFLIGHT_MAX, Qos, Speed};
 use simulator::{Broker, Late, Leak, Scenario};
 
@@ -37,6 +38,12 @@ pub(crate) enum Command {
     /// All packets are made before the clock starts, so that this program costs next to nothing while
     /// it runs.
     Load(Load),
+    /// Let a crowd of clients publish a reading a second each, some losing their connections all the
+    /// time; one line of JSON on stdout.
+    ///
+    /// Returns when everything is acknowledged. The readings are W1's of homes h0001 and on, a second of
+    /// event time apart from 2020-01-01 on, so that none is another's duplicate.
+    Crowd(Crowd),
 }
 
 #[derive(Debug, Args)]
@@ -97,6 +104,30 @@ pub(crate) struct Load {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Crowd {
+    /// Where the broker listens.
+    #[arg(long, default_value = "127.0.0.1:1883", value_name = "HOST:PORT")]
+    pub(crate) broker: Broker,
+    /// How many clients.
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(crowd::CLIENTS_MAX)))]
+    pub(crate) clients: u32,
+    /// For how long.
+    #[arg(long, default_value_t = 600, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(crowd::SECONDS_MAX)))]
+    pub(crate) seconds: u32,
+    /// How many of a hundred clients lose their connection every few seconds, in the middle of a publish.
+    #[arg(long, default_value_t = 10, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub(crate) flapping: u32,
+    /// Where chance comes from.
+    #[arg(long, default_value_t = 1, value_name = "S")]
+    pub(crate) seed: u64,
+    /// For how long a lost broker is called again.
+    #[arg(long, default_value = "60", value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) patience: Duration,
+    #[command(flatten)]
+    pub(crate) account: Account,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Connection {
     /// Where the broker listens.
     #[arg(long, default_value = "127.0.0.1:1883", value_name = "HOST:PORT")]
@@ -107,6 +138,12 @@ pub(crate) struct Connection {
     /// Unacknowledged publishes of each connection.
     #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(INFLIGHT_MAX)))]
     pub(crate) inflight: u16,
+    #[command(flatten)]
+    pub(crate) account: Account,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Account {
     /// User name.
     #[arg(long, value_name = "U", value_parser = user)]
     pub(crate) user: Option<String>,

@@ -24,6 +24,7 @@ pub(crate) enum Purpose {
     Mov1 = 9,
     LateByTwoDays = 16,
     LateByTenDays = 17,
+    Flapping = 32,
 }
 
 /// One sequence of draws, readable at any index.

@@ -7,11 +7,13 @@
 //! integers. Memory is a tick's worth of readings, however long the run.
 //!
 //! [`publish`] sends a scenario over MQTT at a chosen pace and survives the broker's restarts;
-//! [`load`] sends it as fast as a broker can take it, for measuring.
+//! [`load`] sends it as fast as a broker can take it, for measuring;
+//! [`crowd`] is a thousand sensors at a time, some of them on bad networks.
 //!
 //! This crate never uses the engine or the gateway: the truth must not come from the code that it
 //! judges.
 
+pub mod crowd;
 mod draw;
 mod fleet;
 mod home;
