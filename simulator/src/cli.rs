@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use simulator::crowd;
 use simulator::publish::{INFLIGHT_MAX, Qos, Speed};
-use simulator::{Broker, Late, Leak, Scenario};
+use simulator::{Broker, Late, Leak, Profile, Scenario};
 
 /// The simulated home: publishes its readings over MQTT, writes them down, or tells what really
 /// happened.
@@ -64,11 +64,11 @@ pub(crate) struct Run {
     #[arg(long, value_enum, default_value_t = LateArg::Paper)]
     late: LateArg,
     /// The household's habits.
-    #[arg(long, value_enum, default_value_t = Profile::Paper)]
-    profile: Profile,
+    #[arg(long, value_enum, default_value_t = ProfileArg::Paper)]
+    profile: ProfileArg,
     /// A leak, such as main:5L/h@2020-01-20T03:00+10d; may be given several times.
     ///
-    /// PLACE:RATE@START+LENGTH. PLACE is main (seen by Wtot only) or branch (seen by W1 and Wtot), both
+    /// PLACE:RATE@START+LENGTH[,ramp|,flapper]. PLACE is main (seen by Wtot only) or branch (seen by W1 and Wtot), both
     /// in L/h, or base in W (energy, seen by Etot). START is in UTC, LENGTH in m, h or d. h0002/main:…
     /// is in that home alone, without it in every home.
     #[arg(long = "leak", value_name = "SPEC")]
@@ -161,9 +161,12 @@ enum LateArg {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Profile {
+enum ProfileArg {
     /// Uniform draws, as the seed home has them.
     Paper,
+    /// People with habits, and meters that count whole litres every quarter hour; with --late paper,
+    /// readings that are lost, late, doubled or wrong.
+    Household,
 }
 
 impl Run {
@@ -181,18 +184,20 @@ impl Run {
                 "--leak is in home h{number:04}, but --homes is {homes}"
             ));
         }
-        match self.profile {
-            Profile::Paper => Scenario {
-                homes,
-                days: self.days,
-                start: self.start,
-                seed: self.seed,
-                late: match self.late {
-                    LateArg::Paper => Late::Paper,
-                    LateArg::None => Late::None,
-                },
-                leaks: self.leaks,
+        Scenario {
+            homes,
+            days: self.days,
+            start: self.start,
+            seed: self.seed,
+            profile: match self.profile {
+                ProfileArg::Paper => Profile::Paper,
+                ProfileArg::Household => Profile::Household,
             },
+            late: match self.late {
+                LateArg::Paper => Late::Paper,
+                LateArg::None => Late::None,
+            },
+            leaks: self.leaks,
         }
     }
 }
