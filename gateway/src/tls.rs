@@ -11,7 +11,8 @@ use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::{WebPkiClientVerifier, danger::ClientCertVerifier};
 use tokio_rustls::rustls::{
-    self, ConfigBuilder, InconsistentKeys, RootCertStore, ServerConfig, WantsVerifier, server,
+    self, CertificateError, ConfigBuilder, InconsistentKeys, RootCertStore, ServerConfig,
+    WantsVerifier, server,
 };
 
 use crate::config::{self, ClientCertificate, NamedFile};
@@ -168,11 +169,17 @@ fn unfit(tls: &config::Tls, error: &rustls::Error) -> TlsError {
             "write the key that the certificate was made for; the server's certificate comes first in \
              its file",
         ),
-        rustls::Error::InvalidCertificate(why) => TlsError::unusable(
-            cert,
-            format!("holds a certificate that cannot be served: {why}"),
-            "write an X.509 certificate of version 3 in PEM",
-        ),
+        rustls::Error::InvalidCertificate(why) => {
+            let why = match why {
+                CertificateError::Other(other) => other.0.to_string(),
+                why => why.to_string(),
+            };
+            TlsError::unusable(
+                cert,
+                format!("holds a certificate that cannot be served: {why}"),
+                "write an X.509 certificate of version 3 (one with extensions) in PEM",
+            )
+        }
         other => TlsError::unusable(
             key,
             format!("holds a key that cannot be used: {other}"),

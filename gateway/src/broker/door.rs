@@ -88,10 +88,14 @@ impl Door {
         })
     }
 
-    /// Sends the longest-silent connection away: its file descriptor is needed.
+    /// Sends the longer-silent half away: their file descriptors are needed, and one at a time would
+    /// let those who wait to be accepted wait for long.
     pub(crate) fn make_room(&self) {
-        if let Some(silent) = locked(&self.crowd).displace() {
-            silent.notify_one();
+        let mut crowd = locked(&self.crowd);
+        for _ in 0..crowd.greeting.len().div_ceil(2) {
+            if let Some(silent) = crowd.displace() {
+                silent.notify_one();
+            }
         }
     }
 }
@@ -265,6 +269,17 @@ mod tests {
         assert!(is_sent_away(&oldest));
         assert!(!is_sent_away(&younger));
         assert!(!is_sent_away(&greeted));
+    }
+
+    #[test]
+    fn a_machine_in_need_gets_the_places_of_the_longer_silent_half() {
+        let door = door(100, 100, 100);
+        let silent: Vec<_> = (0..5)
+            .map(|_| enter(&door, ELSEWHERE).expect("room"))
+            .collect();
+        door.make_room();
+        let gone: Vec<_> = silent.iter().map(is_sent_away).collect();
+        assert_eq!(gone, [true, true, true, false, false]);
     }
 
     #[test]

@@ -284,6 +284,9 @@ async fn frames_that_nobody_should_send_cost_their_sender_the_connection_and_are
         ("a continuation of nothing", frame(0x80, &[0xC0, 0]), 1002),
         ("a ping in fragments", frame(0x09, b"x"), 1002),
         ("a ping too large", frame(PING, &[0; 126]), 1002),
+        ("text that is none", frame(TEXT, &[0xC3, 0x28]), 1007),
+        ("half a close code", frame(CLOSE, &[3]), 1002),
+        ("a close code for nobody", frame(CLOSE, &[0, 5]), 1002),
     ] {
         let mut socket = house.client().await;
         // It may hang up before it has read everything.
