@@ -1,7 +1,9 @@
 //! Wires everything together, and takes it apart again. Nothing is decided here.
 //!
-//! Start: store → site → broker → writer → web. Stop: the broker stops reading and lets what it
+//! Start: store → site → addresses → broker → writer → web. Stop: the broker stops reading and lets what it
 //! read be acknowledged, the writer commits and seals what is left, the web lets requests end.
+
+mod listeners;
 
 use crate::broker::{Broker, BrokerConfig, Fanout, Limits, Open, Qos, Restored};
 use crate::clock::Clock;
@@ -14,10 +16,12 @@ use crate::ingest::{
 use crate::rows;
 use crate::source::Verdict;
 use crate::store::{OpenError, Options, Store, StoreError, View};
+use crate::tls::TlsError;
 use crate::web::facts::{StoreFacts, Vitals};
 use crate::web::live::{Feed, LiveEvent};
 use crate::web::{Names, Web};
 use arc_swap::ArcSwap;
+use listeners::{Certificates, Listeners};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -41,19 +45,20 @@ pub enum AppError {
     #[error(transparent)]
     Site(#[from] SiteError),
     /// An address cannot be had.
-    #[error(
-        "cannot listen on {address} for {what}: is another program there? See [{section}] listen"
-    )]
+    #[error("cannot listen on {address} for {what}: is another program there? See {key}")]
     Listen {
         /// The address.
         address: SocketAddr,
         /// What is served there.
         what: &'static str,
-        /// Where it is configured.
-        section: &'static str,
+        /// Where it is configured: section and key.
+        key: &'static str,
         /// Why.
         source: std::io::Error,
     },
+    /// A certificate or a key cannot be used.
+    #[error("cannot serve TLS: see {}", .0.file().key)]
+    Tls(#[source] TlsError),
     /// The writer's thread cannot be started, or ended for a fault of our own.
     #[error("the writer {0}")]
     Writer(&'static str),
@@ -65,7 +70,7 @@ pub struct App {
     clock: Clock,
     store: Store,
     site: Site,
-    mqtt: TcpListener,
+    mqtt: Listeners,
     http: TcpListener,
     control: Option<control::Socket>,
 }
@@ -73,8 +78,12 @@ pub struct App {
 /// Where a gateway listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Addresses {
-    /// MQTT over TCP.
-    pub mqtt: SocketAddr,
+    /// MQTT over TCP; `None`: switched off.
+    pub mqtt: Option<SocketAddr>,
+    /// MQTT over TLS.
+    pub tls: Option<SocketAddr>,
+    /// MQTT over WebSocket.
+    pub websocket: Option<SocketAddr>,
     /// HTTP.
     pub http: SocketAddr,
 }
@@ -82,6 +91,7 @@ pub struct Addresses {
 /// A gateway that runs.
 pub struct Running {
     addresses: Addresses,
+    certificates: Certificates,
     view: View,
     facts: Arc<StoreFacts>,
     feed: Feed,
@@ -117,8 +127,8 @@ impl App {
         });
         let opened = opening.await;
         let (store, site) = opened.map_err(|_| AppError::Writer("could not open the store"))??;
-        let mqtt = bind(config.broker.listen, "MQTT", "broker").await?;
-        let http = bind(config.web.listen, "HTTP", "web").await?;
+        let mqtt = Listeners::bind(&config.broker, &clock).await?;
+        let http = bind(config.web.listen, "HTTP", "[web] listen").await?;
         Ok(Self {
             config,
             clock,
@@ -165,15 +175,19 @@ impl App {
             submissions,
             restored,
         );
+        let [plain, tls, websocket] = mqtt.addresses();
         let addresses = Addresses {
-            mqtt: address(&mqtt, config.broker.listen),
+            mqtt: plain,
+            tls,
+            websocket,
             http: address(&http, config.web.listen),
         };
         let feed = Feed::default();
         let counting = broker.clone();
-        let vitals = Arc::new(Vitals::starting(move || {
-            counting.stats().connections.load(Relaxed)
-        }));
+        let certificates = mqtt.certificates();
+        let vitals = Vitals::starting(move || counting.stats().connections.load(Relaxed))
+            .with_certificate(move || certificates.expires_s());
+        let vitals = Arc::new(vitals);
         let observer = Announcer {
             feed: feed.clone(),
             vitals: Arc::clone(&vitals),
@@ -209,10 +223,11 @@ impl App {
         let web = tokio::spawn(web.serve(http, stopped(stopping)));
         let site = config.site.id.clone();
         say_status(&fanout, &site, "online");
-        broker.listen(mqtt);
+        let certificates = mqtt.serve(&broker);
         vitals.set_ready();
         Ok(Running {
             addresses,
+            certificates,
             view,
             facts,
             feed,
@@ -274,8 +289,11 @@ impl Running {
 
     /// Takes over from a configuration that was read again what can change while it runs; says
     /// what is taken at the next start.
-    pub fn reload(&self, _config: &Config) {
-        tracing::info!("the configuration is valid; it is taken at the next start");
+    pub fn reload(&self, config: &Config) {
+        self.certificates.reload(&config.broker);
+        tracing::info!(
+            "the configuration is valid; what of it is not certificates is taken at the next start"
+        );
     }
 
     /// Drains and stops: everything acknowledged is on disk, everything read is acknowledged.
@@ -354,13 +372,13 @@ impl Observer for Announcer {
 async fn bind(
     address: SocketAddr,
     what: &'static str,
-    section: &'static str,
+    key: &'static str,
 ) -> Result<TcpListener, AppError> {
     let bound = TcpListener::bind(address).await;
     bound.map_err(|source| AppError::Listen {
         address,
         what,
-        section,
+        key,
         source,
     })
 }
@@ -386,11 +404,19 @@ fn broker_config(config: &Config) -> BrokerConfig {
         site: config.site.id.clone(),
         limits: Limits {
             max_connections: config.broker.max_connections,
+            max_connections_per_address: config.broker.max_connections_per_address,
+            max_greeting: greeting(config.broker.max_connections),
             max_packet: config.broker.max_packet,
             ..Limits::default()
         },
         access: Arc::new(Open),
     }
+}
+
+/// How many of all connections may be silent yet: a few hundred are plenty for a power cut's end, when
+/// every device comes at once.
+fn greeting(max_connections: usize) -> usize {
+    (max_connections / 2).clamp(16, 256)
 }
 
 fn restored(view: &View) -> Result<Restored, StoreError> {

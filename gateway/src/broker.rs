@@ -2,13 +2,14 @@
 //! only what the writer has called committed; it never touches the disk and never decides what a reading
 //! means.
 //!
-//! A publish goes `listener` → `connection` → `session` → the intake → the writer, which calls
+//! A publish goes `listener` → `transport` → `connection` → `session` → the intake → the writer, which calls
 //! [`Fanout::writes`] before its commit and [`Fanout::committed`] after it.
 
 mod acl;
 mod auth;
 mod codec;
 mod connection;
+mod door;
 mod fanout;
 mod hub;
 mod intake;
@@ -16,10 +17,12 @@ pub mod limits;
 mod listener;
 mod message;
 mod name;
+mod refused;
 mod retained;
 mod session;
 mod slot;
 mod stats;
+mod transport;
 mod trie;
 
 pub use crate::store::BrokerWrite;
@@ -29,11 +32,14 @@ pub use intake::{Incoming, Mapper, Submission};
 pub use limits::Limits;
 pub use message::{Message, MessageError, Properties, Qos};
 pub use stats::Stats;
+pub use transport::{Origins, Tls, Transport};
 
 use acl::OwnTopics;
+use door::Door;
 use hub::{Hub, Will};
 use intake::{Line, Order, Reply};
 use message::Delivery;
+use refused::Bursts;
 use slot::Slot;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
@@ -99,6 +105,8 @@ pub(crate) struct Core<M: Mapper> {
     pub(crate) own_topics: OwnTopics,
     pub(crate) mapper: M,
     pub(crate) stats: Arc<Stats>,
+    pub(crate) door: Arc<Door>,
+    pub(crate) bursts: Bursts,
     /// Taken away at shutdown, so that the writer sees the end of its queue.
     intake: RwLock<Option<mpsc::Sender<Submission<M::Mapped>>>>,
     pub(crate) stopping: watch::Sender<bool>,
@@ -117,6 +125,7 @@ impl<M: Mapper> Broker<M> {
         restored: Restored,
     ) -> Self {
         let stats = Arc::new(Stats::default());
+        let door = Door::new(&config.limits);
         let hub = Arc::new(Hub::new(config.limits, Arc::clone(&stats)));
         restore(&hub, restored);
         let core = Arc::new(Core {
@@ -125,6 +134,8 @@ impl<M: Mapper> Broker<M> {
             own_topics: OwnTopics::of_site(&config.site),
             mapper,
             stats,
+            door,
+            bursts: Bursts::default(),
             intake: RwLock::new(Some(intake)),
             stopping: watch::Sender::new(false),
             left: Notify::new(),
@@ -133,9 +144,14 @@ impl<M: Mapper> Broker<M> {
         Self { core }
     }
 
-    /// Serves a listener until [`Broker::shutdown`].
+    /// Serves MQTT over TCP until [`Broker::shutdown`].
     pub fn listen(&self, listener: TcpListener) {
-        tokio::spawn(listener::serve(Arc::clone(&self.core), listener));
+        self.listen_over(Transport::default(), listener);
+    }
+
+    /// Serves MQTT over any transport until [`Broker::shutdown`].
+    pub fn listen_over(&self, transport: Transport, listener: TcpListener) {
+        tokio::spawn(listener::serve(Arc::clone(&self.core), listener, transport));
     }
 
     /// The writer's handle.

@@ -12,6 +12,7 @@
 //! | [`ingest`] | the writer: gather, settle, commit, answer |
 //! | [`store`] | redb: the log, blocks, rows |
 //! | [`rows`] | what is published, as JSON spells it |
+//! | [`tls`] | certificates and keys, from files |
 //! | [`web`] | HTTP API, WebSocket, page |
 //! | [`control`] | the operator's socket |
 //! | [`lifecycle`] | signals |
@@ -31,4 +32,5 @@ pub mod metrics;
 pub mod rows;
 pub mod source;
 pub mod store;
+pub mod tls;
 pub mod web;

@@ -62,6 +62,14 @@ pub(crate) fn exposition(status: &Status, watchers: usize) -> String {
         &[],
         clients,
     );
+    if let Some(end) = status.broker.tls_certificate_expires {
+        out.gauge(
+            "sluice_tls_certificate_expires_seconds",
+            "When the certificate of the broker's TLS listeners ends, since 1970.",
+            &[],
+            end.ms() / 1000,
+        );
+    }
     let pending = status.upstream.pending;
     out.gauge(
         "sluice_upstream_pending",
@@ -122,6 +130,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rows::when::Moment;
     use crate::web::rows::{
         BrokerStatus, ClockStatus, Counters, StoreStatus, UpstreamStatus, Word,
     };
@@ -146,7 +155,10 @@ mod tests {
                 commits: 2,
             },
             upstream: UpstreamStatus::off(),
-            broker: BrokerStatus { connections: 1 },
+            broker: BrokerStatus {
+                connections: 1,
+                tls_certificate_expires: Some(Moment::from_ms(1_900_000_000_000)),
+            },
         }
     }
 

@@ -104,6 +104,9 @@ impl UpstreamStatus {
 pub struct BrokerStatus {
     /// Clients connected now.
     pub connections: u64,
+    /// When the certificate of its TLS listeners ends; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_certificate_expires: Option<Moment>,
 }
 
 /// One sensor that has sent something.

@@ -115,7 +115,7 @@ sluice.toml:58: wbe: is not a known key; did you mean "web"?
 }
 
 /// A configuration with one mistake, and what is said of it.
-const MISTAKES: [(&str, &str); 25] = [
+const MISTAKES: [(&str, &str); 32] = [
     (
         "[site]\nid = \"\"",
         "2: site.id: \"\" cannot name a site; write 1 to 32 of a-z, 0-9 and -",
@@ -155,6 +155,34 @@ const MISTAKES: [(&str, &str); 25] = [
     (
         "[broker]\ntls_cert = \"a.pem\"",
         "2: broker.tls_cert: needs tls_key too; write the path of a PEM file",
+    ),
+    (
+        "[broker]\nlisten = \"of\"",
+        "2: broker.listen: \"of\" is not an address and a port; write one such as \"127.0.0.1:1883\" or \"[::1]:1883\", or \"off\"",
+    ),
+    (
+        "[broker]\nmax_connections_per_address = 0",
+        "2: broker.max_connections_per_address: 0 is not within 1..=100000",
+    ),
+    (
+        "[broker]\nwebsocket_listen = \"127.0.0.1:9001\"\nallow_anonymous = false\nwebsocket_tls = true",
+        "4: broker.websocket_tls: needs tls_cert and tls_key; write the paths of two PEM files",
+    ),
+    (
+        "[broker]\nwebsocket_tls = true",
+        "2: broker.websocket_tls: needs websocket_listen; write an address and a port there",
+    ),
+    (
+        "[broker]\nwebsocket_listen = \"127.0.0.1:9001\"\nwebsocket_origins = [\"https://home.example/page\"]",
+        "3: broker.websocket_origins: \"https://home.example/page\" is not the origin of a page; write what browsers send, such as \"https://home.example\" or \"http://nas:3000\"",
+    ),
+    (
+        "[broker]\ntls_cert = \"c\"\ntls_key = \"k\"\ntls_client_certificate = \"required\"",
+        "4: broker.tls_client_certificate: needs tls_client_ca; write the path of a PEM file with the certificates that sign those of clients",
+    ),
+    (
+        "[broker]\ntls_client_ca = \"ca.pem\"",
+        "2: broker.tls_client_ca: needs tls_cert and tls_key; write the paths of two PEM files",
     ),
     (
         "[[broker.user]]\nname = \"k\"\npassword_hash = \"secret\"",
@@ -286,6 +314,57 @@ parts = ["*/W1"]
             "sluice.toml:17: balance.meter: no [[sensor]] matches \"*/Wtot\"",
             "sluice.toml:18: balance.parts: no [[sensor]] matches \"*/W1\"",
         ]
+    );
+}
+
+#[test]
+fn listeners_that_serve_nobody_or_anybody_are_warned_of() {
+    let of_broker = |text: &str| {
+        let warnings = warnings(&format!("[broker]\n{text}\n[[source]]\ntopic = \"s/#\""));
+        warnings.join("\n")
+    };
+    assert_eq!(
+        of_broker("listen = \"off\""),
+        "sluice.toml:2: broker.listen: is off, and no other listener is there: no client can connect"
+    );
+    assert_eq!(
+        of_broker("tls_cert = \"c\"\ntls_key = \"k\""),
+        "sluice.toml:2: broker.tls_cert: has no effect: there is no tls_listen, nor websocket_tls = true"
+    );
+    let websocket = "websocket_listen = \"127.0.0.1:9001\"";
+    assert_eq!(
+        of_broker(websocket),
+        "sluice.toml:2: broker.websocket_listen: lets any page in, in any browser that reaches it, because \
+         nobody has to log in; write the pages that may connect in websocket_origins, or allow_anonymous = \
+         false"
+    );
+    for known in ["allow_anonymous = false", "websocket_origins = []"] {
+        assert_eq!(of_broker(&format!("{websocket}\n{known}")), "");
+    }
+}
+
+#[test]
+fn one_address_gets_a_quarter_of_all_connections_and_never_fewer_than_16() {
+    let per_address = |text: &str| {
+        let config = Config::parse(&format!("[broker]\n{text}"), "sluice.toml");
+        config.expect("valid").broker.max_connections_per_address
+    };
+    assert_eq!(per_address(""), 250);
+    assert_eq!(per_address("max_connections = 20"), 16);
+    assert_eq!(per_address("max_connections_per_address = 3"), 3);
+}
+
+#[test]
+fn a_listener_that_is_off_is_not_open_to_the_network() {
+    let off = "[broker]\nlisten = \"off\"\ntls_listen = \"127.0.0.1:8883\"\ntls_cert = \"c\"\ntls_key = \"k\"";
+    let config = Config::parse(off, "sluice.toml").expect("valid");
+    assert_eq!(config.broker.listen, None);
+    assert!(config.broker.allow_anonymous);
+    let open = off.replace("127.0.0.1", "0.0.0.0");
+    let said = problems(&open);
+    assert!(
+        said.starts_with("sluice.toml:3: broker.tls_listen: 0.0.0.0:8883 is open"),
+        "{said}"
     );
 }
 

@@ -37,6 +37,10 @@ pub struct Daemon {
     process: Process,
     /// Where it listens for MQTT.
     pub mqtt: SocketAddr,
+    /// Where it listens for MQTT over TLS, if it does.
+    pub tls: Option<SocketAddr>,
+    /// Where it listens for MQTT over WebSocket, if it does.
+    pub websocket: Option<SocketAddr>,
     /// Where it answers.
     pub api: Api,
 }
@@ -114,6 +118,25 @@ impl Place {
     /// Writes another configuration.
     pub fn configure(&self, config: &str) {
         fs::write(self.config(), config).expect("the test's directory takes files");
+    }
+
+    /// Adds keys to a section that the configuration has.
+    ///
+    /// # Panics
+    /// When it has no such section.
+    pub fn add(&self, section: &str, keys: &str) {
+        let config = fs::read_to_string(self.config()).expect("it was written here");
+        let head = format!("\n[{section}]\n");
+        assert!(config.contains(&head), "the configuration has [{section}]");
+        self.configure(&config.replacen(&head, &format!("{head}{keys}\n"), 1));
+    }
+
+    /// Writes a file beside the configuration, and says where it is.
+    #[must_use]
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.dir.path().join(name);
+        fs::write(&path, text).expect("the test's directory takes files");
+        path
     }
 
     /// The configuration's file.
@@ -203,13 +226,16 @@ impl Starting {
             let line: Value = serde_json::from_str(&line).unwrap_or_default();
             let fields = &line["fields"];
             if fields["message"] == "ready" {
-                let address = |of: &str| -> SocketAddr {
-                    let text = fields[of].as_str().unwrap_or_default();
-                    text.parse().expect("it says where it listens")
+                let address = |of: &str| -> Option<SocketAddr> {
+                    let text = fields[of].as_str()?;
+                    Some(text.parse().expect("an address and a port"))
                 };
+                let always = |of: &str| address(of).expect("it says where it listens");
                 return Daemon {
-                    mqtt: address("mqtt"),
-                    api: Api::at(address("http")),
+                    mqtt: always("mqtt"),
+                    tls: address("tls"),
+                    websocket: address("websocket"),
+                    api: Api::at(always("http")),
                     process: self.process,
                 };
             }
@@ -237,15 +263,35 @@ impl Daemon {
     }
 
     /// SIGTERM.
+    pub fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// SIGHUP: it reads its configuration again.
+    pub fn reload(&self) {
+        self.signal("HUP");
+    }
+
+    /// Waits until its log says these words, and returns the line.
     ///
     /// # Panics
-    /// When no shell can send it.
-    pub fn terminate(&self) {
+    /// When it ends instead.
+    pub fn says(&mut self, words: &str) -> String {
+        loop {
+            match self.process.next_line() {
+                Some(line) if line.contains(words) => return line,
+                Some(_) => {}
+                None => panic!("the daemon ended: {:#?}", self.process.said),
+            }
+        }
+    }
+
+    fn signal(&self, name: &str) {
         let pid = self.process.child.id().to_string();
         let sent = Command::new("sh")
-            .args(["-c", "kill -TERM \"$0\"", &pid])
+            .args(["-c", "kill -\"$1\" \"$0\"", &pid, name])
             .status();
-        assert!(sent.is_ok_and(|status| status.success()), "kill -TERM");
+        assert!(sent.is_ok_and(|status| status.success()), "kill -{name}");
     }
 
     /// Waits until it has ended by itself.
@@ -299,7 +345,19 @@ fn binary() -> &'static Path {
             Some(other) => other,
         };
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo)
+        let mut build = Command::new(cargo);
+        // What cargo tells this test of itself would make build scripts run again that ask for it,
+        // and everything after them be built again.
+        for (name, _) in env::vars_os() {
+            let told = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+            if told
+                .iter()
+                .any(|prefix| name.to_string_lossy().starts_with(prefix))
+            {
+                build.env_remove(name);
+            }
+        }
+        let built = build
             .args(["build", "--quiet", "-p", "gateway", "--bin", "sluice"])
             .args(["--profile", name, "--target-dir"])
             .arg(target)

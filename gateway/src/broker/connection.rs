@@ -7,6 +7,7 @@ mod leave;
 
 use super::auth::{Identity, Peer};
 use super::codec::{self, Bad, Reason, Subscribe, Unsubscribe};
+use super::door::Place;
 use super::hub::{Hub, Will};
 use super::intake::{BrokerWrite, Incoming, Line, Mapper, Order, Reply, Submission};
 use super::limits::{
@@ -71,11 +72,11 @@ struct Connection<'a, M: Mapper> {
 }
 
 /// Serves one connection to its end.
-pub(crate) async fn run<M: Mapper, S>(core: &Arc<Core<M>>, mut stream: S, peer: Peer)
+pub(crate) async fn run<M: Mapper, S>(core: &Arc<Core<M>>, mut stream: S, peer: Peer, place: &Place)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let Some(mut connection) = greet::greet(core, &mut stream, &peer).await else {
+    let Some(mut connection) = greet::greet(core, &mut stream, &peer, place).await else {
         return;
     };
     // Should the task panic, the client id must not stay taken.

@@ -11,6 +11,18 @@ pub struct Stats {
     pub accepted: AtomicU64,
     /// Connections refused: too many, not authorised, no valid CONNECT.
     pub refused: AtomicU64,
+    /// Of these, because as many as there may be were there.
+    pub refused_full: AtomicU64,
+    /// Of these, because their address had as many as it may have.
+    pub refused_address: AtomicU64,
+    /// Of these, because they were silent while others came.
+    pub refused_silent: AtomicU64,
+    /// Of these, because TLS was not agreed.
+    pub refused_handshake: AtomicU64,
+    /// Of these, because they did not come as a WebSocket should.
+    pub refused_upgrade: AtomicU64,
+    /// Of these, because the machine could not take them: mostly no file descriptors.
+    pub refused_machine: AtomicU64,
     /// PUBLISH packets received.
     pub messages_in: AtomicU64,
     /// PUBLISH packets sent.

@@ -50,7 +50,13 @@ async fn serve(config: Config, path: &Path) -> Outcome {
     let app = App::build(config, Clock::machine(), rand::random()).await?;
     let running = app.with_control().start()?;
     let addresses = running.addresses();
-    tracing::info!(mqtt = %addresses.mqtt, http = %addresses.http, "ready");
+    tracing::info!(
+        mqtt = addresses.mqtt.map(display),
+        tls = addresses.tls.map(display),
+        websocket = addresses.websocket.map(display),
+        http = %addresses.http,
+        "ready"
+    );
     until_stopped(&mut signals, &running, path).await?;
     tracing::info!("draining");
     let store = running.stop().await?;

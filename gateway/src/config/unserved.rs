@@ -28,10 +28,6 @@ impl Config {
                  them out",
             ),
             (
-                self.broker.tls.is_some(),
-                "broker.tls_listen: TLS is not served by this version yet; leave it out",
-            ),
-            (
                 self.web.tls.is_some(),
                 "web.tls_cert: HTTPS is not served by this version yet; leave it out",
             ),
@@ -42,10 +38,6 @@ impl Config {
             ),
         ];
         let features = [
-            (
-                self.broker.websocket_listen.is_some(),
-                "broker.websocket_listen: not served by this version yet",
-            ),
             (
                 self.upstream.is_some(),
                 "[upstream]: nothing is forwarded by this version yet",

@@ -180,6 +180,10 @@ impl Facts for StoreFacts {
             upstream: UpstreamStatus::off(),
             broker: BrokerStatus {
                 connections: self.vitals.connections(),
+                tls_certificate_expires: self
+                    .vitals
+                    .certificate_expires_s()
+                    .map(|end| Moment::from_ms(end.saturating_mul(1000))),
             },
         })
     }

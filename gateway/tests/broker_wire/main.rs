@@ -3,9 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod authority;
 mod behaviour;
+mod crowd;
 mod durable;
 mod foreign;
 mod hostile;
 mod raw;
 mod stand;
+mod tls;
+mod websocket;

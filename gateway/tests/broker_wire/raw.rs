@@ -2,14 +2,19 @@
 
 use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Nothing in these tests takes that long.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A stream in both directions, whatever it is made of.
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Wire for S {}
+
 pub(crate) struct Raw {
-    stream: TcpStream,
+    stream: Box<dyn Wire>,
     v5: bool,
 }
 
@@ -92,7 +97,27 @@ impl Raw {
     pub(crate) async fn open(address: SocketAddr, v5: bool) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, v5 }
+        Self::over(stream, v5)
+    }
+
+    pub(crate) fn over(stream: impl Wire + 'static, v5: bool) -> Self {
+        Self {
+            stream: Box::new(stream),
+            v5,
+        }
+    }
+
+    /// Connects over a stream that is there.
+    pub(crate) async fn client_over(
+        stream: impl Wire + 'static,
+        id: &str,
+        hello: Hello<'_>,
+    ) -> Self {
+        let mut raw = Self::over(stream, hello.v5);
+        raw.send(&connect(id, hello)).await;
+        let (first, body) = raw.recv().await;
+        assert_eq!((first, body[1]), (0x20, 0), "CONNACK");
+        raw
     }
 
     /// Connects; the answer is (session present, code).

@@ -1,6 +1,8 @@
 //! A broker with a writer whose commits the test decides. The rows it commits are kept like a store would.
 
-use gateway::broker::{Broker, BrokerConfig, BrokerWrite, Fanout, Mapper, Restored, Submission};
+use gateway::broker::{
+    Broker, BrokerConfig, BrokerWrite, Fanout, Mapper, Restored, Submission, Transport,
+};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex};
@@ -148,6 +150,14 @@ impl Stand {
             address,
             desk,
         }
+    }
+
+    /// Another listener of the same broker.
+    pub(crate) async fn over(&self, transport: Transport) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        self.broker.listen_over(transport, listener);
+        address
     }
 
     /// As after kill -9: only what was committed is left.

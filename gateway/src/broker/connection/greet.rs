@@ -3,6 +3,7 @@
 use super::Connection;
 use crate::broker::auth::{Admission, Credentials, Identity, Peer};
 use crate::broker::codec::{self, Bad, Connect, Packet, Reason, Version, Welcome};
+use crate::broker::door::{Overdue, Place};
 use crate::broker::hub::Claim;
 use crate::broker::intake::{BrokerWrite, Line, Mapper, Order};
 use crate::broker::limits::{LAST_WORDS, READ_SMALLEST};
@@ -31,6 +32,7 @@ pub(super) async fn greet<'a, M: Mapper, S>(
     core: &'a Arc<Core<M>>,
     stream: &mut S,
     peer: &Peer,
+    place: &Place,
 ) -> Option<Connection<'a, M>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -38,13 +40,18 @@ where
     let mut stopping = core.stopping.subscribe();
     let mut input = BytesMut::with_capacity(READ_SMALLEST);
     let greeted = tokio::select! {
-        greeted = tokio::time::timeout(core.hub.limits.connect_timeout, read_connect(core, stream, &mut input)) => greeted,
+        greeted = place.in_time(read_connect(core, stream, &mut input)) => greeted,
         _ = stopping.wait_for(|stop| *stop) => return None,
     };
     let welcomed = match greeted {
-        Err(_) => Err(Refusal::Silent("no CONNECT in time")),
+        // Counted by who took its place.
+        Err(Overdue::SentAway) => return None,
+        Err(Overdue::Late) => Err(Refusal::Silent("no CONNECT in time")),
         Ok(Err(refusal)) => Err(refusal),
-        Ok(Ok(connect)) => welcome(core, connect, input, peer).await,
+        Ok(Ok(connect)) => match place.greeted() {
+            Ok(()) => welcome(core, connect, input, peer).await,
+            Err(Overdue::SentAway | Overdue::Late) => return None,
+        },
     };
     match welcomed {
         Ok(connection) => Some(connection),

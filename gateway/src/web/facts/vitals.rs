@@ -11,6 +11,7 @@ pub struct Vitals {
     /// Commits since the start.
     pub commits: AtomicU64,
     connections: Box<dyn Fn() -> u64 + Send + Sync>,
+    certificate_expires_s: Box<dyn Fn() -> Option<i64> + Send + Sync>,
     not_ready: RwLock<Option<String>>,
 }
 
@@ -21,8 +22,19 @@ impl Vitals {
         Self {
             commits: AtomicU64::new(0),
             connections: Box::new(connections),
+            certificate_expires_s: Box::new(|| None),
             not_ready: RwLock::new(Some("the daemon is starting".to_owned())),
         }
+    }
+
+    /// Also tells when the certificate ends that TLS listeners show, epoch seconds.
+    #[must_use]
+    pub fn with_certificate(
+        mut self,
+        expires_s: impl Fn() -> Option<i64> + Send + Sync + 'static,
+    ) -> Self {
+        self.certificate_expires_s = Box::new(expires_s);
+        self
     }
 
     /// Those of a daemon that is stopped: its store is read, and nothing else is there.
@@ -53,6 +65,10 @@ impl Vitals {
 
     pub(super) fn connections(&self) -> u64 {
         (self.connections)()
+    }
+
+    pub(super) fn certificate_expires_s(&self) -> Option<i64> {
+        (self.certificate_expires_s)()
     }
 
     pub(super) fn readiness(&self) -> Readiness {
