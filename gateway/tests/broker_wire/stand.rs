@@ -55,6 +55,9 @@ impl Store {
                     "an ordinal is used once"
                 );
             }
+            BrokerWrite::QueueRelease { client, ordinal } => {
+                drop(self.queued.insert((client, ordinal), Vec::new()));
+            }
             BrokerWrite::QueuePop { client, ordinal } => {
                 drop(self.queued.remove(&(client, ordinal)));
             }
