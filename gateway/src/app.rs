@@ -160,7 +160,7 @@ impl App {
         let (submissions, intake) = mpsc::channel(INTAKE_SUBMISSIONS);
         let (commands, orders) = mpsc::channel(COMMANDS);
         let broker = Broker::start(
-            broker_config(&config),
+            broker_config(&config, clock.clone()),
             PayloadMapper(Arc::new(config.sources.clone())),
             submissions,
             restored,
@@ -381,15 +381,17 @@ fn say_status(fanout: &Fanout, site: &str, status: &str) {
     fanout.committed(fanout.compose_derived([message], Verdict::NotMapped));
 }
 
-fn broker_config(config: &Config) -> BrokerConfig {
+fn broker_config(config: &Config, clock: Clock) -> BrokerConfig {
     BrokerConfig {
         site: config.site.id.clone(),
         limits: Limits {
             max_connections: config.broker.max_connections,
             max_packet: config.broker.max_packet,
+            session_expiry: Duration::from_millis(config.broker.session_expiry_ms),
             ..Limits::default()
         },
         access: Arc::new(Open),
+        clock,
     }
 }
 
