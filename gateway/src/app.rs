@@ -3,7 +3,7 @@
 //! Start: store → site → broker → writer → web. Stop: the broker stops reading and lets what it
 //! read be acknowledged, the writer commits and seals what is left, the web lets requests end.
 
-use crate::broker::{Broker, BrokerConfig, Fanout, Limits, Open, Qos, Restored};
+use crate::broker::{Broker, BrokerConfig, Fanout, Limits, Open, Qos, Restored, Stats};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control;
@@ -11,7 +11,7 @@ use crate::ingest::{
     Announced, COMMANDS, Command, INTAKE_SUBMISSIONS, IngestStats, Intake, Observer, PayloadMapper,
     Site, SiteError, Writer,
 };
-use crate::rows;
+use crate::rows::{self, BrokerStatus};
 use crate::source::Verdict;
 use crate::store::{OpenError, Options, Store, StoreError, View};
 use crate::web::facts::{StoreFacts, Vitals};
@@ -171,9 +171,7 @@ impl App {
         };
         let feed = Feed::default();
         let counting = broker.clone();
-        let vitals = Arc::new(Vitals::starting(move || {
-            counting.stats().connections.load(Relaxed)
-        }));
+        let vitals = Arc::new(Vitals::starting(move || broker_status(&counting)));
         let observer = Announcer {
             feed: feed.clone(),
             vitals: Arc::clone(&vitals),
@@ -392,6 +390,19 @@ fn broker_config(config: &Config, clock: Clock) -> BrokerConfig {
         },
         access: Arc::new(Open),
         clock,
+    }
+}
+
+fn broker_status(broker: &Broker<PayloadMapper>) -> BrokerStatus {
+    let stats = broker.stats();
+    let in_total = Stats::read(&stats.dropped_in_total);
+    BrokerStatus {
+        connections: Stats::read(&stats.connections),
+        sessions: broker.sessions() as u64,
+        // Read after those that it includes: it is never less.
+        dropped_session: Stats::read(&stats.dropped).saturating_sub(in_total),
+        dropped_total: in_total,
+        sessions_evicted: Stats::read(&stats.sessions_evicted),
     }
 }
 

@@ -62,6 +62,24 @@ pub(crate) fn exposition(status: &Status, watchers: usize) -> String {
         &[],
         clients,
     );
+    let broker = &status.broker;
+    out.gauge(
+        "sluice_broker_sessions",
+        "MQTT sessions remembered.",
+        &[],
+        broker.sessions,
+    );
+    let help = "Messages that fell out of a full queue, by whose it was.";
+    out.family("sluice_broker_dropped_total", "counter", help);
+    for (reason, count) in [
+        ("session", broker.dropped_session),
+        ("total", broker.dropped_total),
+    ] {
+        out.sample("sluice_broker_dropped_total", &[("reason", reason)], count);
+    }
+    let help = "Sessions that ended early, because too many clients were away.";
+    let evicted = broker.sessions_evicted;
+    out.counter("sluice_broker_sessions_evicted_total", help, evicted);
     let pending = status.upstream.pending;
     out.gauge(
         "sluice_upstream_pending",
@@ -146,7 +164,10 @@ mod tests {
                 commits: 2,
             },
             upstream: UpstreamStatus::off(),
-            broker: BrokerStatus { connections: 1 },
+            broker: BrokerStatus {
+                connections: 1,
+                ..BrokerStatus::default()
+            },
         }
     }
 

@@ -118,7 +118,10 @@ impl Facts for House {
                 commits: 12,
             },
             upstream: UpstreamStatus::off(),
-            broker: BrokerStatus { connections: 2 },
+            broker: BrokerStatus {
+                connections: 2,
+                ..BrokerStatus::default()
+            },
         })
     }
 
