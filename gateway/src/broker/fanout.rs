@@ -116,9 +116,12 @@ impl Fanout {
             plan,
             ..
         } = submission;
-        let plan = plan.unwrap_or_else(|| self.plan(&incoming));
+        let mut plan = plan.unwrap_or_else(|| self.plan(&incoming));
+        let subscribed = std::mem::take(&mut plan.subscribed);
         self.deliver(&incoming, plan);
         reply.committed(settles);
+        // After the SUBACK that it answers: not every client knows its subscription before.
+        subscribed.into_iter().for_each(Promise::keep);
     }
 
     /// The commit failed: nothing is delivered, the connection closes unacknowledged.
@@ -202,11 +205,10 @@ impl Fanout {
             generation,
             deliveries,
             keeps,
-            subscribed,
+            subscribed: _,
             overdue,
         } = plan;
         overdue.into_iter().for_each(Promise::keep);
-        subscribed.into_iter().for_each(Promise::keep);
         if keeps.is_empty() && deliveries.is_empty() && self.hub.is_quiet() {
             return;
         }

@@ -14,7 +14,7 @@ use super::session::{self, Absence, Memory, Whereabouts};
 use super::slot::{Grant, Promise, Slot};
 use super::stats::Stats;
 use super::trie::Trie;
-use super::{locked, reading, writing};
+use super::{locked, now, reading, writing};
 use crate::clock::Clock;
 use crate::store::BrokerWrite;
 use bytes::Bytes;
@@ -81,6 +81,8 @@ enum State {
     Away {
         memory: Box<Memory>,
         absence: Absence,
+        /// When the session is over, whoever looks first.
+        ends: Option<Instant>,
         /// What is scheduled, to be taken back when the client returns.
         due: Vec<DueKey>,
     },
@@ -181,14 +183,20 @@ impl Hub {
             let vacated = self.vacated.notified();
             tokio::pin!(vacated);
             vacated.as_mut().enable();
-            match self.try_claim(client, line, clean_start) {
+            match self.try_claim(client, line, clean_start, now()) {
                 Attempt::Claimed(claim) => return *claim,
                 Attempt::Occupied => vacated.await,
             }
         }
     }
 
-    fn try_claim(&self, client: &str, line: &Arc<Line>, clean_start: bool) -> Attempt {
+    fn try_claim(
+        &self,
+        client: &str,
+        line: &Arc<Line>,
+        clean_start: bool,
+        now: Instant,
+    ) -> Attempt {
         let mut members = locked(&self.members);
         let mut ended_will = None;
         let mut dropped = locked(&self.abandoned).remove(client);
@@ -203,10 +211,12 @@ impl Hub {
                 State::Away {
                     memory,
                     absence,
+                    ends,
                     due,
                 } => {
                     self.agenda.take_back(due);
-                    if !clean_start {
+                    let is_over = ends.is_some_and(|end| end <= now);
+                    if !clean_start && !is_over {
                         let memory = std::mem::take(memory);
                         member.epoch = self.key();
                         member.state = State::Here(Arc::clone(line));
@@ -285,15 +295,13 @@ impl Hub {
         };
         let epoch = self.key();
         member.epoch = epoch;
-        let delay = absence
-            .will
-            .as_ref()
-            .map(|will| Duration::from_secs(will.delay_s.into()));
-        let expiry = Some(memory.expiry(&self.limits));
+        let end_of = |span| present.now.checked_add(absence.left(span, present));
+        let delay = absence.will.as_ref().map(|will| will.delay_s);
+        let will_at = delay.and_then(|delay_s| end_of(Duration::from_secs(delay_s.into())));
+        let ends = end_of(memory.expiry(&self.limits));
         let mut due = Vec::new();
-        for (span, what) in [(delay, DueWhat::Will), (expiry, DueWhat::Expiry)] {
-            let left = span.map(|span| absence.left(span, present));
-            if let Some(at) = left.and_then(|left| present.now.checked_add(left)) {
+        for (at, what) in [(will_at, DueWhat::Will), (ends, DueWhat::Expiry)] {
+            if let Some(at) = at {
                 let client = Arc::clone(&slot.client);
                 due.push(self.agenda.schedule(
                     at,
@@ -308,6 +316,7 @@ impl Hub {
         member.state = State::Away {
             memory,
             absence,
+            ends,
             due,
         };
         members.away.insert(epoch, Arc::clone(&slot.client));
@@ -324,8 +333,9 @@ impl Hub {
             return;
         };
         if let Some(member) = members.of.get_mut(&client)
-            && let State::Away { due, .. } = &mut member.state
+            && let State::Away { ends, due, .. } = &mut member.state
         {
+            *ends = Some(now);
             Stats::add(&self.stats.sessions_evicted, 1);
             tracing::warn!(
                 client = &*client,
@@ -553,7 +563,6 @@ fn retained_delivery(message: &Arc<Message>, grant: Grant) -> Delivery {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::now;
 
     const DAY: Duration = Duration::from_secs(86_400);
     const SECOND: Duration = Duration::from_secs(1);
@@ -618,6 +627,32 @@ mod tests {
         assert_eq!(matured.writes, [dropped("c")]);
         matured.ended.iter().for_each(|slot| hub.end(slot));
         assert_eq!(hub.sessions(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_passed_while_the_daemon_was_down_counts() {
+        let minute = || Memory {
+            expiry_s: 60,
+            ..Memory::default()
+        };
+        for (down_s, will_in_s, ends_in_s) in [(0, 10, 60), (4, 6, 56), (30, 0, 30)] {
+            let hub = hub();
+            let slot = claim(&hub, false).await.slot;
+            let absence = Absence {
+                since_ms: Some(1_000_000),
+                will: Some(Box::new(will(10))),
+            };
+            let present = Present {
+                now: now(),
+                wall_ms: Some(1_000_000 + down_s * 1000),
+            };
+            hub.park(&slot, Box::new(minute()), absence, present);
+            assert_eq!(hub.next_due(), Some(present.now + will_in_s * SECOND));
+            let before = hub.mature(present.now + (ends_in_s - 1) * SECOND);
+            assert_eq!(before.wills, [will(10)]);
+            let matured = hub.mature(present.now + ends_in_s * SECOND);
+            assert_eq!(matured.writes, [dropped("c")]);
+        }
     }
 
     #[tokio::test]

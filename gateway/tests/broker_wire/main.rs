@@ -5,7 +5,9 @@
 
 mod behaviour;
 mod durable;
+mod faults;
 mod foreign;
 mod hostile;
 mod raw;
+mod sessions;
 mod stand;
