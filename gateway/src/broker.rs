@@ -320,6 +320,10 @@ async fn keep_time<M: Mapper>(core: Arc<Core<M>>) {
         }
         let matured = core.hub.mature(now());
         core.publish_wills(matured.wills, matured.writes).await;
+        matured
+            .written
+            .iter()
+            .for_each(|slot| core.hub.written(slot));
         matured.ended.iter().for_each(|slot| core.hub.end(slot));
     }
 }

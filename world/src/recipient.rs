@@ -9,7 +9,8 @@ use std::io;
 use std::net::SocketAddr;
 
 use crate::mqtt::{
-    Client, Delivery, PUBACK, PUBCOMP, PUBREC, PUBREL, Packet, Qos, Stay, acknowledge,
+    Client, Delivery, PINGREQ, PINGRESP, PUBACK, PUBCOMP, PUBREC, PUBREL, Packet, Qos, Stay,
+    acknowledge,
 };
 
 /// A subscriber with a persistent session.
@@ -76,6 +77,36 @@ impl Recipient {
             self.client = None;
             Break::Lost
         })
+    }
+
+    /// Connects, and takes what waits for it, down to the last; how much that was.
+    ///
+    /// # Panics
+    /// When the connection is lost.
+    pub async fn take_all(&mut self, at: SocketAddr) -> usize {
+        let before = self.got.len();
+        assert_eq!(self.receive(at, before).await, Break::Enough, "connected");
+        // What is sent within the window comes before the answer to a ping; so it is asked for until
+        // nothing comes before it.
+        let mut held = None;
+        while held != Some(self.got.len()) {
+            held = Some(self.got.len());
+            self.drain().await.expect("it listens");
+        }
+        self.got.len() - before
+    }
+
+    async fn drain(&mut self) -> io::Result<()> {
+        self.connected()?.send(&PINGREQ).await?;
+        loop {
+            let packet = self.connected()?.next().await?;
+            if packet.first == PINGRESP {
+                return Ok(());
+            }
+            if let Some(answer) = self.note(&packet) {
+                self.connected()?.send(&answer).await?;
+            }
+        }
     }
 
     /// Ends every handshake that is under way; nothing else may come.

@@ -30,6 +30,16 @@ fn payloads(lines: &[Line]) -> Vec<&str> {
     lines.iter().map(|line| line.payload.as_str()).collect()
 }
 
+/// Every message once and in order; else, where it begins to differ.
+fn assert_same(got: &[String], expected: &[&str]) {
+    let differs = got.iter().zip(expected).position(|(got, one)| got != one);
+    if let Some(at) = differs {
+        let around = at.saturating_sub(3)..got.len().min(at + 4);
+        panic!("message {at} is another: {:?}", &got[around]);
+    }
+    assert_eq!(got.len(), expected.len());
+}
+
 async fn exactly_once_through_kills(seed: u64, kills: usize) {
     eprintln!("seed {seed}");
     let mut dice = Dice::new(seed);
@@ -62,7 +72,7 @@ async fn exactly_once_through_kills(seed: u64, kills: usize) {
     assert_eq!(courier.deliver(daemon.mqtt, usize::MAX).await, Pause::Done);
     let taken = recipient.receive(daemon.mqtt, lines.len()).await;
     assert_eq!(taken, Break::Enough);
-    assert_eq!(recipient.got(), payloads(&lines));
+    assert_same(recipient.got(), &payloads(&lines));
     recipient.finish().await.expect("nothing comes twice");
 }
 
@@ -96,7 +106,7 @@ async fn twenty_thousand_messages_of_qos_2_wait_for_the_absent_through_a_kill() 
     let daemon = place.start();
     let taken = recipient.receive(daemon.mqtt, lines.len()).await;
     assert_eq!(taken, Break::Enough);
-    assert_eq!(recipient.got(), payloads(&lines));
+    assert_same(recipient.got(), &payloads(&lines));
     recipient.finish().await.expect("nothing comes twice");
     // What has been taken is gone for good.
     daemon.terminate();
@@ -135,7 +145,7 @@ async fn twenty_thousand_messages_of_qos_1_are_taken_by_a_foreign_client_and_the
     let expected = payloads(&lines);
     let daemon = place.start();
     let taken = mosquitto_takes(daemon.mqtt.port(), "absent", PART);
-    assert_eq!(taken, expected[..PART]);
+    assert_same(&taken, &expected[..PART]);
     daemon.kill();
 
     let daemon = place.start();
@@ -145,6 +155,66 @@ async fn twenty_thousand_messages_of_qos_1_are_taken_by_a_foreign_client_and_the
     assert!(first <= PART, "{first}");
     let taken = recipient.receive(daemon.mqtt, lines.len() - first).await;
     assert_eq!(taken, Break::Enough);
-    assert_eq!(recipient.got(), &expected[first..]);
+    assert_same(recipient.got(), &expected[first..]);
     recipient.finish().await.expect("nothing comes twice");
+}
+
+/// More than waits for everybody together, and what the daemon is itself.
+const MEMORY_MIB: u64 = 64 + 128;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_falls_out_of_a_full_queue_is_counted_and_logged_by_client_and_reason() {
+    /// 16 MiB wait for one client at most, 64 MiB for all.
+    const MESSAGES: usize = 90;
+    let large = |topic: &str| -> Vec<Line> {
+        let line = |number: usize| Line {
+            topic: topic.to_owned(),
+            payload: format!("{number} {}", "x".repeat(200 << 10)),
+            identity: (String::new(), 0),
+        };
+        (0..MESSAGES).map(line).collect()
+    };
+    let place = Place::new();
+    let daemon = place.start();
+    let mut alone = Recipient::subscribed(daemon.mqtt, "alone", "a", Qos::One).await;
+    let mut crowd = Vec::new();
+    for id in ["b1", "b2", "b3", "b4"] {
+        crowd.push(Recipient::subscribed(daemon.mqtt, id, "b", Qos::One).await);
+    }
+    for topic in ["a", "b"] {
+        let mut courier = Courier::new(topic, Qos::One, 10, large(topic));
+        assert_eq!(courier.deliver(daemon.mqtt, usize::MAX).await, Pause::Done);
+    }
+    let status = daemon.api.get("/api/v1/status").await;
+    let dropped = |why: &str| {
+        let count = status["broker"][why].as_u64().expect("a counter");
+        usize::try_from(count).expect("it is small here")
+    };
+    let kept_alone = MESSAGES - dropped("dropped_session");
+    let kept_of_crowd = crowd.len() * MESSAGES - dropped("dropped_total");
+    assert!((80..MESSAGES).contains(&kept_alone), "{kept_alone}");
+    assert!((240..260).contains(&kept_of_crowd), "{kept_of_crowd}");
+    daemon.terminate();
+    let log = daemon.ended_saying();
+    for (client, reason) in [("alone", "this session"), ("b1", "all sessions together")] {
+        let client = format!("\"client\":\"{client}\"");
+        let says = |line: &&String| line.contains("queue is full") && line.contains(&client);
+        let line = log.iter().find(says).expect("it is logged");
+        assert!(line.contains(reason), "{line}");
+    }
+
+    let daemon = place.start();
+    assert!(
+        daemon.resident_mib() < MEMORY_MIB,
+        "{}",
+        daemon.resident_mib()
+    );
+    let taken = alone.receive(daemon.mqtt, kept_alone).await;
+    assert_eq!(taken, Break::Enough);
+    alone.finish().await.expect("nothing more was kept");
+    let mut taken = 0;
+    for member in &mut crowd {
+        taken += member.take_all(daemon.mqtt).await;
+    }
+    assert_eq!(taken, kept_of_crowd);
 }

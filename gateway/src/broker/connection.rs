@@ -128,7 +128,9 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         if self.kept {
-            self.hub.abandon_rows(&self.slot.client);
+            if self.slot.is_durable() {
+                self.hub.abandon_rows(&self.slot.client);
+            }
             self.hub.end(&self.slot);
         }
     }

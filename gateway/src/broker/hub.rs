@@ -83,6 +83,8 @@ enum State {
         absence: Absence,
         /// When the session is over, whoever looks first.
         ends: Option<Instant>,
+        /// Its row is on the way to the writer: who returns waits, or its own would come before.
+        being_written: bool,
         /// What is scheduled, to be taken back when the client returns.
         due: Vec<DueKey>,
     },
@@ -118,6 +120,8 @@ pub(crate) struct Claim {
 pub(crate) struct Matured {
     pub(crate) wills: Vec<Will>,
     pub(crate) writes: Vec<BrokerWrite>,
+    /// Sessions that go on without their will: [`Hub::written`] once the writes are on their way.
+    pub(crate) written: Vec<Arc<Slot>>,
     /// Sessions that are over: [`Hub::end`] them once the writes are on their way. Until then their client
     /// ids are taken, or a new session's rows could come before the old one's end.
     pub(crate) ended: Vec<Arc<Slot>>,
@@ -212,8 +216,12 @@ impl Hub {
                     memory,
                     absence,
                     ends,
+                    being_written,
                     due,
                 } => {
+                    if *being_written {
+                        return Attempt::Occupied;
+                    }
                     self.agenda.take_back(due);
                     let is_over = ends.is_some_and(|end| end <= now);
                     if !clean_start && !is_over {
@@ -317,6 +325,7 @@ impl Hub {
             memory,
             absence,
             ends,
+            being_written: false,
             due,
         };
         members.away.insert(epoch, Arc::clone(&slot.client));
@@ -379,7 +388,10 @@ impl Hub {
                 continue;
             };
             let State::Away {
-                memory, absence, ..
+                memory,
+                absence,
+                being_written,
+                ..
             } = &mut member.state
             else {
                 continue;
@@ -394,6 +406,8 @@ impl Hub {
                     };
                     let row = session::row(&member.slot, memory, whereabouts);
                     matured.writes.push(row);
+                    *being_written = true;
+                    matured.written.push(Arc::clone(&member.slot));
                 }
                 DueWhat::Expiry => {
                     member.state = State::Ending;
@@ -406,6 +420,19 @@ impl Hub {
             }
         }
         matured
+    }
+
+    /// The row that [`Hub::mature`] changed is on its way to the writer.
+    pub(crate) fn written(&self, slot: &Slot) {
+        let mut members = locked(&self.members);
+        if let Some(member) = members.of.get_mut(&slot.client)
+            && member.slot.key == slot.key
+            && let State::Away { being_written, .. } = &mut member.state
+        {
+            *being_written = false;
+        }
+        drop(members);
+        self.vacated.notify_waiters();
     }
 
     /// Adds or replaces a subscription and queues what is retained. What of it has to be on disk first, for a
@@ -563,6 +590,7 @@ fn retained_delivery(message: &Arc<Message>, grant: Grant) -> Delivery {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt;
 
     const DAY: Duration = Duration::from_secs(86_400);
     const SECOND: Duration = Duration::from_secs(1);
@@ -623,6 +651,7 @@ mod tests {
             matches!(matured.writes.as_slice(), [BrokerWrite::SessionSet { .. }]),
             "its row says that the will is gone"
         );
+        matured.written.iter().for_each(|slot| hub.written(slot));
         let matured = hub.mature(start + DAY);
         assert_eq!(matured.writes, [dropped("c")]);
         matured.ended.iter().for_each(|slot| hub.end(slot));
@@ -668,6 +697,19 @@ mod tests {
         assert_eq!(hub.next_due(), None, "nothing is left behind");
         let matured = hub.mature(start + DAY);
         assert!(matured.wills.is_empty() && matured.ended.is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_returns_while_its_row_is_on_the_way_waits_for_it() {
+        let hub = hub();
+        let slot = claim(&hub, false).await.slot;
+        let start = now();
+        park(&hub, &slot, start);
+        let matured = hub.mature(start + 10 * SECOND);
+        let mut back = std::pin::pin!(claim(&hub, false));
+        assert!(back.as_mut().now_or_never().is_none());
+        matured.written.iter().for_each(|slot| hub.written(slot));
+        assert!(back.await.memory.is_some());
     }
 
     #[tokio::test]
