@@ -287,6 +287,7 @@ impl Delivery {
 mod tests {
     use super::*;
     use crate::broker::now;
+    use crate::store::document::{example, hex};
 
     fn at(wall_ms: i64) -> Present {
         Present {
@@ -327,6 +328,22 @@ mod tests {
                 (Qos::AtLeastOnce, true, vec![5, 6], Some(7))
             );
         }
+    }
+
+    #[test]
+    fn the_queued_message_in_the_document_is_the_one_in_the_store() {
+        let present = at(1_800_000_000_000);
+        let mut message = Message::new("t", b"x", Qos::AtLeastOnce, false);
+        message.expires = Some(present.now + Duration::from_secs(60));
+        let delivery = Delivery {
+            message: Arc::new(message),
+            qos: Qos::AtLeastOnce,
+            retain: false,
+            identifiers: vec![5],
+            ordinal: Some(7),
+        };
+        let written = delivery.encode(present);
+        assert_eq!(hex(&example("queued")), hex(&written));
     }
 
     #[test]

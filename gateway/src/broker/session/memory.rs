@@ -202,6 +202,7 @@ impl StoredWill {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::document::{example, hex};
 
     #[test]
     fn a_row_gives_the_session_back_whether_its_client_was_there_or_not() {
@@ -244,6 +245,37 @@ mod tests {
             assert!(decode(&row[..row.len() - 1]).is_none());
         }
         assert!(decode(&[]).is_none() && decode(&[FORMAT + 1]).is_none());
+    }
+
+    #[test]
+    fn the_session_in_the_document_is_the_one_in_the_store() {
+        let memory = Memory {
+            received: [9].into(),
+            sent: 7,
+            expiry_s: 600,
+            ..Memory::default()
+        };
+        let grant = Grant {
+            qos: Qos::AtLeastOnce,
+            no_local: false,
+            retain_as_published: true,
+            identifier: Some(5),
+        };
+        let will = Will {
+            topic: Bytes::from_static(b"w"),
+            payload: Bytes::from_static(b"y"),
+            qos: Qos::AtMostOnce,
+            retain: false,
+            properties: None,
+            delay_s: 30,
+        };
+        let away = Whereabouts::Away {
+            since_ms: Some(1_800_000_000_000),
+            will: Some(&will),
+        };
+        let subscriptions = BTreeMap::from([("t".to_owned(), grant)]);
+        let written = encode(&memory, &subscriptions, away);
+        assert_eq!(hex(&example("session")), hex(&written));
     }
 
     #[test]
