@@ -5,7 +5,7 @@
 
 mod listeners;
 
-use crate::broker::{Broker, BrokerConfig, Fanout, Limits, Open, Qos, Restored};
+use crate::broker::{Broker, BrokerConfig, Fanout, Limits, Open, Qos, Restored, Stats};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control;
@@ -13,7 +13,7 @@ use crate::ingest::{
     Announced, COMMANDS, Command, INTAKE_SUBMISSIONS, IngestStats, Intake, Observer, PayloadMapper,
     Site, SiteError, Writer,
 };
-use crate::rows;
+use crate::rows::{self, BrokerStatus};
 use crate::source::Verdict;
 use crate::store::{OpenError, Options, Store, StoreError, View};
 use crate::tls::TlsError;
@@ -170,7 +170,7 @@ impl App {
         let (submissions, intake) = mpsc::channel(INTAKE_SUBMISSIONS);
         let (commands, orders) = mpsc::channel(COMMANDS);
         let broker = Broker::start(
-            broker_config(&config),
+            broker_config(&config, clock.clone()),
             PayloadMapper(Arc::new(config.sources.clone())),
             submissions,
             restored,
@@ -185,9 +185,9 @@ impl App {
         let feed = Feed::default();
         let counting = broker.clone();
         let certificates = mqtt.certificates();
-        let vitals = Vitals::starting(move || counting.stats().connections.load(Relaxed))
-            .with_certificate(move || certificates.expires_s());
-        let vitals = Arc::new(vitals);
+        let vitals = Arc::new(Vitals::starting(move || {
+            broker_status(&counting, certificates.expires_s())
+        }));
         let observer = Announcer {
             feed: feed.clone(),
             vitals: Arc::clone(&vitals),
@@ -399,7 +399,7 @@ fn say_status(fanout: &Fanout, site: &str, status: &str) {
     fanout.committed(fanout.compose_derived([message], Verdict::NotMapped));
 }
 
-fn broker_config(config: &Config) -> BrokerConfig {
+fn broker_config(config: &Config, clock: Clock) -> BrokerConfig {
     BrokerConfig {
         site: config.site.id.clone(),
         limits: Limits {
@@ -407,9 +407,29 @@ fn broker_config(config: &Config) -> BrokerConfig {
             max_connections_per_address: config.broker.max_connections_per_address,
             max_greeting: greeting(config.broker.max_connections),
             max_packet: config.broker.max_packet,
+            session_expiry: Duration::from_millis(config.broker.session_expiry_ms),
             ..Limits::default()
         },
         access: Arc::new(Open),
+        clock,
+    }
+}
+
+fn broker_status(
+    broker: &Broker<PayloadMapper>,
+    certificate_expires_s: Option<i64>,
+) -> BrokerStatus {
+    let stats = broker.stats();
+    let in_total = Stats::read(&stats.dropped_in_total);
+    BrokerStatus {
+        connections: Stats::read(&stats.connections),
+        sessions: broker.sessions() as u64,
+        // Read after those that it includes: it is never less.
+        dropped_session: Stats::read(&stats.dropped).saturating_sub(in_total),
+        dropped_total: in_total,
+        sessions_evicted: Stats::read(&stats.sessions_evicted),
+        tls_certificate_expires: certificate_expires_s
+            .map(|end| rows::when::Moment::from_ms(end.saturating_mul(1000))),
     }
 }
 

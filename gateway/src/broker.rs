@@ -13,11 +13,14 @@ mod door;
 mod fanout;
 mod hub;
 mod intake;
+mod lifetime;
 pub mod limits;
 mod listener;
+mod mailbox;
 mod message;
 mod name;
 mod refused;
+mod restore;
 mod retained;
 mod session;
 mod slot;
@@ -30,17 +33,19 @@ pub use auth::{Access, Admission, Credentials, Identity, Open, Peer, Pending};
 pub use fanout::Fanout;
 pub use intake::{Incoming, Mapper, Submission};
 pub use limits::Limits;
-pub use message::{Message, MessageError, Properties, Qos};
+pub use message::{Message, Properties, Qos};
 pub use stats::Stats;
 pub use transport::{Origins, Tls, Transport};
 
+use crate::clock::Clock;
 use acl::OwnTopics;
 use door::Door;
 use hub::{Hub, Will};
 use intake::{Line, Order, Reply};
-use message::Delivery;
+use mailbox::Taken;
 use refused::Bursts;
 use slot::Slot;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
@@ -55,16 +60,19 @@ pub struct BrokerConfig {
     pub limits: Limits,
     /// Who may do what.
     pub access: Arc<dyn Access>,
+    /// Says how much time has passed over a restart. While the broker runs it goes by its own.
+    pub clock: Clock,
 }
 
 impl BrokerConfig {
-    /// Default limits, open to everybody.
+    /// Default limits, open to everybody, by the machine's clock.
     #[must_use]
     pub fn open(site: impl Into<String>) -> Self {
         Self {
             site: site.into(),
             limits: Limits::default(),
             access: Arc::new(Open),
+            clock: Clock::machine(),
         }
     }
 }
@@ -126,8 +134,8 @@ impl<M: Mapper> Broker<M> {
     ) -> Self {
         let stats = Arc::new(Stats::default());
         let door = Door::new(&config.limits);
-        let hub = Arc::new(Hub::new(config.limits, Arc::clone(&stats)));
-        restore(&hub, restored);
+        let hub = Arc::new(Hub::new(config.limits, Arc::clone(&stats), config.clock));
+        restore::restore(&hub, restored);
         let core = Arc::new(Core {
             hub,
             access: config.access,
@@ -218,14 +226,15 @@ impl<M: Mapper> Broker<M> {
             identifier: None,
         };
         let parsed = name::filter(filter)?;
-        self.core.hub.subscribe(
+        // It is not persistent: nothing of it goes to disk.
+        drop(self.core.hub.subscribe(
             &slot,
             filter,
             parsed,
             grant,
             hub::RetainHandling::Always,
             now(),
-        );
+        ));
         Some(Subscriber {
             hub: Arc::clone(&self.core.hub),
             slot,
@@ -273,7 +282,12 @@ impl<M: Mapper> Core<M> {
         for will in wills {
             let topic =
                 std::str::from_utf8(&will.topic).expect("a will's topic is checked at CONNECT");
-            let decoded = self.mapper.map(topic, &will.payload);
+            // Who publishes wills serves others too: a fault in reading one costs that one.
+            let mapping = AssertUnwindSafe(|| self.mapper.map(topic, &will.payload));
+            let Ok(decoded) = catch_unwind(mapping) else {
+                tracing::error!(topic, "a will was not published, for a fault of our own");
+                continue;
+            };
             let Will {
                 topic,
                 payload,
@@ -317,43 +331,16 @@ async fn keep_time<M: Mapper>(core: Arc<Core<M>>) {
         };
         tokio::select! {
             () = rest => {}
-            () = core.hub.due_changed.notified() => {}
+            () = core.hub.due_changed() => {}
             _ = stopping.wait_for(|stop| *stop) => return,
         }
         let matured = core.hub.mature(now());
         core.publish_wills(matured.wills, matured.writes).await;
+        matured
+            .written
+            .iter()
+            .for_each(|slot| core.hub.written(slot));
         matured.ended.iter().for_each(|slot| core.hub.end(slot));
-    }
-}
-
-fn restore(hub: &Arc<Hub>, restored: Restored) {
-    let now = now();
-    for (topic, bytes) in restored.retained {
-        match Message::decode(&bytes, now) {
-            Ok(message) => locked(&hub.retained).set(Arc::new(message)),
-            Err(error) => tracing::error!(topic, %error, "a retained message cannot be read"),
-        }
-    }
-    let mut slots: std::collections::BTreeMap<String, Arc<Slot>> =
-        std::collections::BTreeMap::new();
-    for (client, bytes) in restored.sessions {
-        if let Some((memory, subscriptions)) = session::decode(&bytes) {
-            let slot = hub.restore(&client, memory, subscriptions, now);
-            slots.insert(client, slot);
-        } else {
-            tracing::error!(client, "a session cannot be read");
-        }
-    }
-    for (client, ordinal, bytes) in restored.queued {
-        let Some(slot) = slots.get(&client) else {
-            continue;
-        };
-        match Delivery::decode(&bytes, ordinal, now) {
-            Ok(delivery) => slot.restore(delivery),
-            Err(error) => {
-                tracing::error!(client, ordinal, %error, "a queued message cannot be read");
-            }
-        }
     }
 }
 
@@ -379,8 +366,10 @@ impl Subscriber {
     /// The next message, if one waits.
     pub fn try_recv(&mut self) -> Option<Arc<Message>> {
         let mut next = None;
-        self.slot
-            .take(1, 1, |delivery| next = Some(delivery.message));
+        self.slot.take(1, |delivery| {
+            next = Some(delivery.message);
+            Taken::Yes
+        });
         next
     }
 }

@@ -70,6 +70,24 @@ pub(crate) fn exposition(status: &Status, watchers: usize) -> String {
             end.ms() / 1000,
         );
     }
+    let broker = &status.broker;
+    out.gauge(
+        "sluice_broker_sessions",
+        "MQTT sessions remembered.",
+        &[],
+        broker.sessions,
+    );
+    let help = "Messages that fell out of a full queue, by whose it was.";
+    out.family("sluice_broker_dropped_total", "counter", help);
+    for (reason, count) in [
+        ("session", broker.dropped_session),
+        ("total", broker.dropped_total),
+    ] {
+        out.sample("sluice_broker_dropped_total", &[("reason", reason)], count);
+    }
+    let help = "Sessions that ended early, because too many clients were away.";
+    let evicted = broker.sessions_evicted;
+    out.counter("sluice_broker_sessions_evicted_total", help, evicted);
     let pending = status.upstream.pending;
     out.gauge(
         "sluice_upstream_pending",
@@ -158,6 +176,7 @@ mod tests {
             broker: BrokerStatus {
                 connections: 1,
                 tls_certificate_expires: Some(Moment::from_ms(1_900_000_000_000)),
+                ..BrokerStatus::default()
             },
         }
     }

@@ -15,7 +15,7 @@ mod broker;
 mod bytes;
 mod decimal;
 #[cfg(test)]
-mod document;
+pub(crate) mod document;
 mod error;
 mod late;
 mod log;

@@ -120,6 +120,7 @@ allow_anonymous = false
 max_connections = 10
 max_connections_per_address = 5
 max_packet = "64KiB"
+session_expiry = "7d"
 [[broker.user]]
 name = "kitchen"
 password_hash = "$argon2id$v=19$m=1,t=1,p=1$c2FsdA$aGFzaA"
@@ -200,6 +201,7 @@ fn every_key_is_understood() {
     assert_eq!(config.store.retain_readings_ms, 30 * 86_400_000);
     assert_eq!(config.time.clock, ClockMode::Event);
     assert_eq!(config.broker.max_packet, 64 << 10);
+    assert_eq!(config.broker.session_expiry_ms, 7 * 86_400_000);
     assert_eq!(config.broker.listeners().count(), 3);
     assert_eq!(config.broker.max_connections_per_address, 5);
     let tls = config.broker.tls.as_ref().expect("TLS");

@@ -115,7 +115,11 @@ sluice.toml:58: wbe: is not a known key; did you mean "web"?
 }
 
 /// A configuration with one mistake, and what is said of it.
-const MISTAKES: [(&str, &str); 32] = [
+const MISTAKES: [(&str, &str); 33] = [
+    (
+        "[broker]\nsession_expiry = \"10s\"",
+        "2: broker.session_expiry: \"10s\" is not within 1m to 3650d",
+    ),
     (
         "[site]\nid = \"\"",
         "2: site.id: \"\" cannot name a site; write 1 to 32 of a-z, 0-9 and -",

@@ -294,6 +294,28 @@ impl Daemon {
         assert!(sent.is_ok_and(|status| status.success()), "kill -{name}");
     }
 
+    /// Memory that it holds, in MiB, as Linux counts it.
+    ///
+    /// # Panics
+    /// When it does not run, or not on Linux.
+    #[must_use]
+    pub fn resident_mib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.process.child.id());
+        let status = fs::read_to_string(path).expect("Linux tells of a process that runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|rest| rest.trim().strip_suffix(" kB"));
+        kib.and_then(|kib| kib.parse::<u64>().ok())
+            .expect("VmRSS is a number of kB")
+            / 1024
+    }
+
+    /// Waits until it has ended by itself; every line that it has logged.
+    #[must_use]
+    pub fn ended_saying(mut self) -> Vec<String> {
+        while self.process.next_line().is_some() {}
+        std::mem::take(&mut self.process.said)
+    }
+
     /// Waits until it has ended by itself.
     #[must_use]
     pub fn ended(mut self) -> ExitStatus {

@@ -1,19 +1,25 @@
 //! Who is here, who is away but remembered, and who subscribes to what. The one place where a client id
 //! changes hands: whoever wants it waits until the connection before it has put its session down.
 
+mod due;
+
 use super::intake::{Line, Order};
+use super::lifetime::Present;
 use super::limits::Limits;
+use super::mailbox::Budget;
 use super::message::{Delivery, Message, Properties, Qos};
 use super::name::Filter;
 use super::retained::Retained;
-use super::session::Memory;
-use super::slot::{Budget, Grant, Slot};
+use super::session::{self, Absence, Memory, Whereabouts};
+use super::slot::{Grant, Promise, Slot};
 use super::stats::Stats;
 use super::trie::Trie;
-use super::{locked, reading, writing};
+use super::{locked, now, reading, writing};
+use crate::clock::Clock;
 use crate::store::BrokerWrite;
 use bytes::Bytes;
-use std::collections::{BTreeMap, HashMap};
+use due::{Agenda, Due, DueKey, DueWhat};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
@@ -41,19 +47,30 @@ pub(crate) struct Hub {
     pub(crate) retained: Mutex<Retained>,
     routing: RwLock<Routing>,
     subscriptions: AtomicUsize,
-    members: Mutex<HashMap<Arc<str>, Member>>,
+    members: Mutex<Members>,
     vacated: Notify,
     next_key: AtomicU64,
     budget: Arc<Budget>,
-    /// What is to be done later, and a bell for the one who does it.
-    due: Mutex<BTreeMap<(Instant, u64), Due>>,
-    pub(crate) due_changed: Notify,
+    agenda: Agenda,
+    /// Rows under these client ids are nobody's: whoever takes the id begins by dropping them.
+    abandoned: Mutex<BTreeSet<String>>,
+    /// Messages for those who subscribed while they were being committed, and whose row goes with the next
+    /// commit. The writer's alone.
+    pub(crate) overdue: Mutex<Vec<Promise>>,
+    pub(crate) clock: Clock,
+}
+
+#[derive(Debug, Default)]
+struct Members {
+    of: HashMap<Arc<str>, Member>,
+    /// The absent, by epoch: whoever has been away longest comes first.
+    away: BTreeMap<u64, Arc<str>>,
 }
 
 #[derive(Debug)]
 struct Member {
     slot: Arc<Slot>,
-    /// Of this presence or absence, unique: what is due for an earlier one is void.
+    /// Of this presence or absence, unique and rising: what is due for an earlier one is void.
     epoch: u64,
     state: State,
 }
@@ -63,10 +80,16 @@ enum State {
     Here(Arc<Line>),
     Away {
         memory: Box<Memory>,
-        will: Option<Box<Will>>,
+        absence: Absence,
+        /// When the session is over, whoever looks first.
+        ends: Option<Instant>,
+        /// Its row is on the way to the writer: who returns waits, or its own would come before.
+        being_written: bool,
         /// What is scheduled, to be taken back when the client returns.
-        due: Vec<(Instant, u64)>,
+        due: Vec<DueKey>,
     },
+    /// Over; the client id is taken until its rows are on their way out.
+    Ending,
 }
 
 /// A last will, MQTT 5 section 3.1.2.5.
@@ -92,24 +115,13 @@ pub(crate) struct Claim {
     pub(crate) will: Option<Box<Will>>,
 }
 
-#[derive(Debug)]
-struct Due {
-    client: Arc<str>,
-    epoch: u64,
-    what: DueWhat,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum DueWhat {
-    Will,
-    Expiry,
-}
-
 /// What has become due.
 #[derive(Debug, Default)]
 pub(crate) struct Matured {
     pub(crate) wills: Vec<Will>,
     pub(crate) writes: Vec<BrokerWrite>,
+    /// Sessions that go on without their will: [`Hub::written`] once the writes are on their way.
+    pub(crate) written: Vec<Arc<Slot>>,
     /// Sessions that are over: [`Hub::end`] them once the writes are on their way. Until then their client
     /// ids are taken, or a new session's rows could come before the old one's end.
     pub(crate) ended: Vec<Arc<Slot>>,
@@ -124,7 +136,7 @@ pub(crate) enum RetainHandling {
 }
 
 impl Hub {
-    pub(crate) fn new(limits: Limits, stats: Arc<Stats>) -> Self {
+    pub(crate) fn new(limits: Limits, stats: Arc<Stats>, clock: Clock) -> Self {
         Self {
             retained: Mutex::new(Retained::new(
                 limits.retained_messages,
@@ -138,9 +150,15 @@ impl Hub {
             members: Mutex::default(),
             vacated: Notify::new(),
             next_key: AtomicU64::new(1),
-            due: Mutex::default(),
-            due_changed: Notify::new(),
+            agenda: Agenda::default(),
+            abandoned: Mutex::default(),
+            overdue: Mutex::default(),
+            clock,
         }
+    }
+
+    pub(crate) fn present(&self) -> Present {
+        Present::read(&self.clock)
     }
 
     /// Nobody subscribes to anything.
@@ -164,43 +182,55 @@ impl Hub {
     }
 
     /// Takes the client id for the connection behind `line`, after whoever holds it has left.
-    /// `None`: there are too many sessions.
-    pub(crate) async fn claim(
-        &self,
-        client: &str,
-        line: &Arc<Line>,
-        clean_start: bool,
-    ) -> Option<Claim> {
+    pub(crate) async fn claim(&self, client: &str, line: &Arc<Line>, clean_start: bool) -> Claim {
         loop {
             let vacated = self.vacated.notified();
             tokio::pin!(vacated);
             vacated.as_mut().enable();
-            match self.try_claim(client, line, clean_start) {
-                Attempt::Claimed(claim) => return Some(*claim),
-                Attempt::Full => return None,
+            match self.try_claim(client, line, clean_start, now()) {
+                Attempt::Claimed(claim) => return *claim,
                 Attempt::Occupied => vacated.await,
             }
         }
     }
 
-    fn try_claim(&self, client: &str, line: &Arc<Line>, clean_start: bool) -> Attempt {
+    fn try_claim(
+        &self,
+        client: &str,
+        line: &Arc<Line>,
+        clean_start: bool,
+        now: Instant,
+    ) -> Attempt {
         let mut members = locked(&self.members);
-        let mut claim = None;
-        if let Some(member) = members.get_mut(client) {
+        let mut ended_will = None;
+        let mut dropped = locked(&self.abandoned).remove(client);
+        if let Some(member) = members.of.get_mut(client) {
+            let epoch = member.epoch;
             match &mut member.state {
                 State::Here(other) => {
                     other.give(Order::TakenOver);
                     return Attempt::Occupied;
                 }
-                State::Away { memory, will, due } => {
-                    self.take_back(due);
-                    let ended_will = will.take();
-                    if !clean_start {
+                State::Ending => return Attempt::Occupied,
+                State::Away {
+                    memory,
+                    absence,
+                    ends,
+                    being_written,
+                    due,
+                } => {
+                    if *being_written {
+                        return Attempt::Occupied;
+                    }
+                    self.agenda.take_back(due);
+                    let is_over = ends.is_some_and(|end| end <= now);
+                    if !clean_start && !is_over {
                         let memory = std::mem::take(memory);
                         member.epoch = self.key();
                         member.state = State::Here(Arc::clone(line));
                         member.slot.attach(Some(Arc::clone(line)));
                         let slot = Arc::clone(&member.slot);
+                        members.away.remove(&epoch);
                         // Resuming in time is what a will delay is for: the will is void.
                         return Attempt::Claimed(Box::new(Claim {
                             slot,
@@ -209,32 +239,32 @@ impl Hub {
                             will: None,
                         }));
                     }
-                    claim = Some(ended_will);
+                    ended_will = absence.will.take();
+                    self.forget(&member.slot);
+                    members.away.remove(&epoch);
+                    dropped = true;
                 }
             }
         }
-        let ended = claim.is_some();
-        if ended && let Some(member) = members.remove(client) {
-            self.forget(&member.slot);
-        }
-        if members.len() >= self.limits.max_sessions + self.limits.max_connections {
-            return Attempt::Full;
-        }
-        let name: Arc<str> = client.into();
         let slot = self.internal_slot(client, &self.limits);
         slot.attach(Some(Arc::clone(line)));
         let member = Member {
             slot: Arc::clone(&slot),
-            epoch: 0,
+            epoch: self.key(),
             state: State::Here(Arc::clone(line)),
         };
-        members.insert(name, member);
+        members.of.insert(client.into(), member);
         Attempt::Claimed(Box::new(Claim {
             slot,
             memory: None,
-            dropped: ended,
-            will: claim.flatten(),
+            dropped,
+            will: ended_will,
         }))
+    }
+
+    /// No more mail is taken for this session: it is about to end, and its rows with it.
+    pub(crate) fn silence(&self, slot: &Slot) {
+        self.forget(slot);
     }
 
     /// The connection is gone and the session ends with it.
@@ -242,113 +272,171 @@ impl Hub {
         slot.attach(None);
         self.forget(slot);
         let mut members = locked(&self.members);
-        if members
-            .get(&slot.client)
-            .is_some_and(|member| member.slot.key == slot.key)
+        if let Some(member) = members.of.get(&slot.client)
+            && member.slot.key == slot.key
         {
-            members.remove(&slot.client);
+            let epoch = member.epoch;
+            members.away.remove(&epoch);
+            members.of.remove(&slot.client);
         }
         drop(members);
         self.vacated.notify_waiters();
     }
 
-    /// The connection is gone, the session stays for `expiry` (none: for ever).
+    /// The connection is gone, the session stays until it expires. Where more would stay than may, the one
+    /// whose client has been away longest ends now.
     pub(crate) fn park(
         &self,
         slot: &Arc<Slot>,
         memory: Box<Memory>,
-        will: Option<Box<Will>>,
-        expiry: Option<Duration>,
-        now: Instant,
+        absence: Absence,
+        present: Present,
     ) {
         slot.attach(None);
         let mut members = locked(&self.members);
-        if let Some(member) = members
+        let Some(member) = members
+            .of
             .get_mut(&slot.client)
             .filter(|member| member.slot.key == slot.key)
-        {
-            let epoch = self.key();
-            member.epoch = epoch;
-            let delay = will
-                .as_ref()
-                .map(|will| Duration::from_secs(will.delay_s.into()));
-            let mut due = Vec::new();
-            for (after, what) in [(delay, DueWhat::Will), (expiry, DueWhat::Expiry)] {
-                if let Some(at) = after.and_then(|after| now.checked_add(after)) {
-                    let client = Arc::clone(&slot.client);
-                    due.push(self.schedule(
-                        at,
-                        Due {
-                            client,
-                            epoch,
-                            what,
-                        },
-                    ));
-                }
+        else {
+            return;
+        };
+        let epoch = self.key();
+        member.epoch = epoch;
+        let end_of = |span| present.now.checked_add(absence.left(span, present));
+        let delay = absence.will.as_ref().map(|will| will.delay_s);
+        let will_at = delay.and_then(|delay_s| end_of(Duration::from_secs(delay_s.into())));
+        let ends = end_of(memory.expiry(&self.limits));
+        let mut due = Vec::new();
+        for (at, what) in [(will_at, DueWhat::Will), (ends, DueWhat::Expiry)] {
+            if let Some(at) = at {
+                let client = Arc::clone(&slot.client);
+                due.push(self.agenda.schedule(
+                    at,
+                    Due {
+                        client,
+                        epoch,
+                        what,
+                    },
+                ));
             }
-            member.state = State::Away { memory, will, due };
+        }
+        member.state = State::Away {
+            memory,
+            absence,
+            ends,
+            being_written: false,
+            due,
+        };
+        members.away.insert(epoch, Arc::clone(&slot.client));
+        if members.away.len() > self.limits.max_sessions {
+            self.evict(&mut members, present.now);
         }
         drop(members);
         self.vacated.notify_waiters();
     }
 
-    fn schedule(&self, at: Instant, due: Due) -> (Instant, u64) {
-        let key = (at, self.key());
-        locked(&self.due).insert(key, due);
-        self.due_changed.notify_one();
-        key
-    }
-
-    fn take_back(&self, keys: &[(Instant, u64)]) {
-        let mut due = locked(&self.due);
-        for key in keys {
-            due.remove(key);
+    /// The session of whoever has been away longest expires now.
+    fn evict(&self, members: &mut Members, now: Instant) {
+        let Some((epoch, client)) = members.away.pop_first() else {
+            return;
+        };
+        if let Some(member) = members.of.get_mut(&client)
+            && let State::Away { ends, due, .. } = &mut member.state
+        {
+            *ends = Some(now);
+            Stats::add(&self.stats.sessions_evicted, 1);
+            tracing::warn!(
+                client = &*client,
+                waiting = member.slot.waiting(),
+                kept = self.limits.max_sessions,
+                "a session ends early, and the messages that wait for it with it: more clients are away \
+                 than sessions are kept for"
+            );
+            let what = DueWhat::Expiry;
+            due.push(self.agenda.schedule(
+                now,
+                Due {
+                    client,
+                    epoch,
+                    what,
+                },
+            ));
         }
     }
 
     /// When the next thing is due.
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        locked(&self.due).first_key_value().map(|((at, _), _)| *at)
+        self.agenda.next()
+    }
+
+    /// Rings when [`Hub::next_due`] may be sooner.
+    pub(crate) async fn due_changed(&self) {
+        self.agenda.changed().await;
     }
 
     /// Wills to publish and sessions to forget by `now`.
     pub(crate) fn mature(&self, now: Instant) -> Matured {
         let mut matured = Matured::default();
-        loop {
-            let due = {
-                let mut waiting = locked(&self.due);
-                match waiting.first_entry() {
-                    Some(entry) if entry.key().0 <= now => entry.remove(),
-                    Some(_) | None => break,
-                }
-            };
+        while let Some(due) = self.agenda.take(now) {
             let mut members = locked(&self.members);
             let Some(member) = members
+                .of
                 .get_mut(&due.client)
                 .filter(|member| member.epoch == due.epoch)
             else {
                 continue;
             };
-            let State::Away { will, .. } = &mut member.state else {
+            let State::Away {
+                memory,
+                absence,
+                being_written,
+                ..
+            } = &mut member.state
+            else {
                 continue;
             };
-            matured.wills.extend(will.take().map(|will| *will));
+            let client = due.client.as_ref().to_owned();
+            matured.wills.extend(absence.will.take().map(|will| *will));
             match due.what {
-                DueWhat::Will => {}
+                DueWhat::Will => {
+                    let whereabouts = Whereabouts::Away {
+                        since_ms: absence.since_ms,
+                        will: None,
+                    };
+                    let row = session::row(&member.slot, memory, whereabouts);
+                    matured.writes.push(row);
+                    *being_written = true;
+                    matured.written.push(Arc::clone(&member.slot));
+                }
                 DueWhat::Expiry => {
-                    member.state = State::Here(Arc::default());
-                    member.epoch = self.key();
+                    member.state = State::Ending;
+                    // Before its rows are dropped: a message that is taken later would leave a row behind.
+                    self.forget(&member.slot);
                     matured.ended.push(Arc::clone(&member.slot));
-                    matured.writes.push(BrokerWrite::SessionDrop {
-                        client: due.client.as_ref().to_owned(),
-                    });
+                    matured.writes.push(BrokerWrite::SessionDrop { client });
+                    members.away.remove(&due.epoch);
                 }
             }
         }
         matured
     }
 
-    /// Adds or replaces a subscription and puts what is retained into the mailbox. Returns whether it is new.
+    /// The row that [`Hub::mature`] changed is on its way to the writer.
+    pub(crate) fn written(&self, slot: &Slot) {
+        let mut members = locked(&self.members);
+        if let Some(member) = members.of.get_mut(&slot.client)
+            && member.slot.key == slot.key
+            && let State::Away { being_written, .. } = &mut member.state
+        {
+            *being_written = false;
+        }
+        drop(members);
+        self.vacated.notify_waiters();
+    }
+
+    /// Adds or replaces a subscription and queues what is retained. What of it has to be on disk first, for a
+    /// persistent session, is returned: it goes with the commit of the subscription.
     pub(crate) fn subscribe(
         &self,
         slot: &Arc<Slot>,
@@ -357,7 +445,7 @@ impl Hub {
         grant: Grant,
         handling: RetainHandling,
         now: Instant,
-    ) -> bool {
+    ) -> Vec<Promise> {
         let mut routing = writing(&self.routing);
         let shared = filter.group.is_some();
         let subscription = Subscription {
@@ -378,15 +466,22 @@ impl Hub {
             RetainHandling::IfNew => new,
             RetainHandling::Never => false,
         };
+        let mut promises = Vec::new();
         if wanted && !shared {
             locked(&self.retained).matches(filter.path, |message| {
                 let own = grant.no_local && message.publisher() == slot.key;
-                if !message.expired(now) && !own {
-                    slot.put(retained_delivery(message, grant));
+                if message.expired(now) || own {
+                    return;
+                }
+                let delivery = retained_delivery(message, grant);
+                if slot.keeps(delivery.qos) {
+                    promises.extend(slot.promise(delivery));
+                } else {
+                    slot.put(delivery);
                 }
             });
         }
-        new
+        promises
     }
 
     /// Whether there was such a subscription.
@@ -402,30 +497,40 @@ impl Hub {
         removed
     }
 
-    /// Puts back what the store held at start.
+    /// Puts back a session that the store held at start; its mail follows.
     pub(crate) fn restore(
         &self,
         client: &str,
         memory: Memory,
         subscriptions: BTreeMap<String, Grant>,
-        now: Instant,
+        absence: Absence,
+        present: Present,
     ) -> Arc<Slot> {
         let slot = self.internal_slot(client, &self.limits);
         slot.set_durable(true);
         for (text, grant) in subscriptions {
             if let Some(filter) = super::name::filter(&text) {
-                self.subscribe(&slot, &text, filter, grant, RetainHandling::Never, now);
+                // Nothing retained is asked for, so nothing is promised.
+                let never = RetainHandling::Never;
+                drop(self.subscribe(&slot, &text, filter, grant, never, present.now));
             }
         }
-        let expiry = memory.expiry(&self.limits);
         let member = Member {
             slot: Arc::clone(&slot),
-            epoch: 0,
-            state: State::Here(Arc::default()),
+            epoch: self.key(),
+            state: State::Ending,
         };
-        locked(&self.members).insert(Arc::clone(&slot.client), member);
-        self.park(&slot, Box::new(memory), None, Some(expiry), now);
+        locked(&self.members)
+            .of
+            .insert(Arc::clone(&slot.client), member);
+        self.park(&slot, Box::new(memory), absence, present);
         slot
+    }
+
+    /// The rows of this client id cannot be read, or their session is lost: they are left alone until a
+    /// client takes the id.
+    pub(crate) fn abandon_rows(&self, client: &str) {
+        locked(&self.abandoned).insert(client.to_owned());
     }
 
     /// Tells every connection.
@@ -435,7 +540,7 @@ impl Hub {
             clippy::iter_over_hash_type,
             reason = "every line gets the same order; which first does not matter"
         )]
-        for member in members.values() {
+        for member in members.of.values() {
             if let State::Here(line) = &member.state {
                 line.give(order);
             }
@@ -444,7 +549,7 @@ impl Hub {
 
     /// Sessions remembered, connected or not.
     pub(crate) fn sessions(&self) -> usize {
-        locked(&self.members).len()
+        locked(&self.members).of.len()
     }
 
     fn forget(&self, slot: &Slot) {
@@ -470,7 +575,6 @@ impl Hub {
 enum Attempt {
     Claimed(Box<Claim>),
     Occupied,
-    Full,
 }
 
 fn retained_delivery(message: &Arc<Message>, grant: Grant) -> Delivery {
@@ -486,19 +590,21 @@ fn retained_delivery(message: &Arc<Message>, grant: Grant) -> Delivery {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::now;
+    use futures_util::FutureExt;
 
     const DAY: Duration = Duration::from_secs(86_400);
     const SECOND: Duration = Duration::from_secs(1);
 
     fn hub() -> Hub {
-        Hub::new(Limits::default(), Arc::default())
+        Hub::new(Limits::default(), Arc::default(), Clock::machine())
     }
 
     async fn claim(hub: &Hub, clean_start: bool) -> Claim {
-        hub.claim("c", &Arc::default(), clean_start)
-            .await
-            .expect("there is room")
+        claim_as(hub, "c", clean_start).await
+    }
+
+    async fn claim_as(hub: &Hub, client: &str, clean_start: bool) -> Claim {
+        hub.claim(client, &Arc::default(), clean_start).await
     }
 
     fn will(delay_s: u32) -> Will {
@@ -512,27 +618,70 @@ mod tests {
         }
     }
 
+    /// The client goes for at most a day; its will waits for ten seconds.
+    fn park(hub: &Hub, slot: &Arc<Slot>, now: Instant) {
+        let memory = Memory {
+            expiry_s: 86_400,
+            ..Memory::default()
+        };
+        let absence = Absence {
+            since_ms: None,
+            will: Some(Box::new(will(10))),
+        };
+        let present = Present { now, wall_ms: None };
+        hub.park(slot, Box::new(memory), absence, present);
+    }
+
+    fn dropped(client: &str) -> BrokerWrite {
+        BrokerWrite::SessionDrop {
+            client: client.into(),
+        }
+    }
+
     #[tokio::test]
     async fn a_delayed_will_is_published_in_time_and_a_session_forgotten_in_time() {
         let hub = hub();
         let start = now();
         let slot = claim(&hub, false).await.slot;
-        hub.park(
-            &slot,
-            Box::default(),
-            Some(Box::new(will(10))),
-            Some(DAY),
-            start,
-        );
+        park(&hub, &slot, start);
         assert_eq!(hub.mature(start + 9 * SECOND).wills, []);
-        assert_eq!(hub.mature(start + 10 * SECOND).wills, [will(10)]);
-        let matured = hub.mature(start + DAY);
-        assert_eq!(
-            matured.writes,
-            [BrokerWrite::SessionDrop { client: "c".into() }]
+        let matured = hub.mature(start + 10 * SECOND);
+        assert_eq!(matured.wills, [will(10)]);
+        assert!(
+            matches!(matured.writes.as_slice(), [BrokerWrite::SessionSet { .. }]),
+            "its row says that the will is gone"
         );
+        matured.written.iter().for_each(|slot| hub.written(slot));
+        let matured = hub.mature(start + DAY);
+        assert_eq!(matured.writes, [dropped("c")]);
         matured.ended.iter().for_each(|slot| hub.end(slot));
         assert_eq!(hub.sessions(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_passed_while_the_daemon_was_down_counts() {
+        let minute = || Memory {
+            expiry_s: 60,
+            ..Memory::default()
+        };
+        for (down_s, will_in_s, ends_in_s) in [(0, 10, 60), (4, 6, 56), (30, 0, 30)] {
+            let hub = hub();
+            let slot = claim(&hub, false).await.slot;
+            let absence = Absence {
+                since_ms: Some(1_000_000),
+                will: Some(Box::new(will(10))),
+            };
+            let present = Present {
+                now: now(),
+                wall_ms: Some(1_000_000 + down_s * 1000),
+            };
+            hub.park(&slot, Box::new(minute()), absence, present);
+            assert_eq!(hub.next_due(), Some(present.now + will_in_s * SECOND));
+            let before = hub.mature(present.now + (ends_in_s - 1) * SECOND);
+            assert_eq!(before.wills, [will(10)]);
+            let matured = hub.mature(present.now + ends_in_s * SECOND);
+            assert_eq!(matured.writes, [dropped("c")]);
+        }
     }
 
     #[tokio::test]
@@ -541,13 +690,7 @@ mod tests {
         let start = now();
         for _ in 0..3 {
             let slot = claim(&hub, false).await.slot;
-            hub.park(
-                &slot,
-                Box::default(),
-                Some(Box::new(will(10))),
-                Some(DAY),
-                start,
-            );
+            park(&hub, &slot, start);
         }
         let back = claim(&hub, false).await;
         assert!(back.memory.is_some());
@@ -557,20 +700,62 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_returns_while_its_row_is_on_the_way_waits_for_it() {
+        let hub = hub();
+        let slot = claim(&hub, false).await.slot;
+        let start = now();
+        park(&hub, &slot, start);
+        let matured = hub.mature(start + 10 * SECOND);
+        let mut back = std::pin::pin!(claim(&hub, false));
+        assert!(back.as_mut().now_or_never().is_none());
+        matured.written.iter().for_each(|slot| hub.written(slot));
+        assert!(back.await.memory.is_some());
+    }
+
+    #[tokio::test]
     async fn a_clean_start_publishes_the_will_of_the_session_it_ends() {
         let hub = hub();
         let slot = claim(&hub, false).await.slot;
-        hub.park(
-            &slot,
-            Box::default(),
-            Some(Box::new(will(10))),
-            Some(DAY),
-            now(),
-        );
+        park(&hub, &slot, now());
         let fresh = claim(&hub, true).await;
         assert_eq!(
             (fresh.will, fresh.dropped, fresh.memory.is_none()),
             (Some(Box::new(will(10))), true, true)
         );
+    }
+
+    #[tokio::test]
+    async fn the_sessions_of_those_who_have_been_away_longest_make_room() {
+        let limits = Limits {
+            max_sessions: 2,
+            ..Limits::default()
+        };
+        let hub = Hub::new(limits, Arc::default(), Clock::machine());
+        let start = now();
+        for client in ["a", "b", "c", "d"] {
+            let slot = claim_as(&hub, client, false).await.slot;
+            park(&hub, &slot, start);
+            if client == "b" {
+                let slot = claim_as(&hub, "a", false).await.slot;
+                park(&hub, &slot, start);
+            }
+        }
+        let matured = hub.mature(start);
+        assert_eq!(matured.writes, [dropped("b"), dropped("a")]);
+        matured.ended.iter().for_each(|slot| hub.end(slot));
+        assert_eq!(hub.sessions(), 2);
+        assert_eq!(Stats::read(&hub.stats.sessions_evicted), 2);
+        assert!(claim_as(&hub, "d", false).await.memory.is_some());
+        assert!(claim_as(&hub, "a", false).await.memory.is_none());
+    }
+
+    #[tokio::test]
+    async fn abandoned_rows_are_dropped_by_whoever_takes_the_client_id_and_once() {
+        let hub = hub();
+        hub.abandon_rows("c");
+        let first = claim(&hub, false).await;
+        assert!(first.dropped && first.memory.is_none());
+        hub.end(&first.slot);
+        assert!(!claim(&hub, false).await.dropped);
     }
 }

@@ -29,12 +29,16 @@ pub struct Stats {
     pub messages_out: AtomicU64,
     /// Messages that fell out of a full queue.
     pub dropped: AtomicU64,
+    /// Those of them that fell out because of all sessions' queues together, not of their own.
+    pub dropped_in_total: AtomicU64,
     /// Messages not delivered because they outlived their expiry or exceed the client's packet size.
     pub discarded: AtomicU64,
     /// Publishes and subscriptions denied.
     pub denied: AtomicU64,
     /// Retained messages refused because the retained store is full.
     pub retain_refused: AtomicU64,
+    /// Sessions that ended before they expired, because too many clients were away.
+    pub sessions_evicted: AtomicU64,
     /// Publishes whose commit failed.
     pub failed: AtomicU64,
 }

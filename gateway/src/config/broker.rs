@@ -6,7 +6,7 @@ use toml::de::DeValue;
 
 use super::raw::Section;
 use super::tls;
-use super::value::{address, choice, count, flag, list, parsed, path, size, url, word};
+use super::value::{address, choice, count, duration, flag, list, parsed, path, size, url, word};
 use super::{Broker, BrokerMode, External, User, WebSocket};
 use crate::source::Filter;
 
@@ -17,6 +17,9 @@ const MAX_CONNECTIONS: usize = 100_000;
 const LEAST_PER_ADDRESS: usize = 16;
 /// The word that switches the plain listener off.
 const OFF: &str = "off";
+
+/// A device that is away for a month is not on holiday.
+const SESSION_EXPIRY_MS: u64 = 30 * 86_400_000;
 
 pub(super) fn broker(mut broker: Section<'_, '_>) -> Broker {
     let loopback = SocketAddr::from(([127, 0, 0, 1], 1883));
@@ -75,6 +78,9 @@ pub(super) fn broker(mut broker: Section<'_, '_>) -> Broker {
             .take("max_packet", size("1KiB"..="255MiB"))
             .and_then(|bytes| usize::try_from(bytes).ok())
             .unwrap_or(256 << 10),
+        session_expiry_ms: broker
+            .take("session_expiry", duration("1m"..="3650d"))
+            .map_or(SESSION_EXPIRY_MS, i64::unsigned_abs),
         users,
     }
 }

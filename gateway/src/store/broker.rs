@@ -9,6 +9,9 @@ use super::rows;
 use super::tables::{QUEUE, RETAINED, SESSIONS};
 use super::types::BrokerWrite;
 
+/// What stands in the place of a message that has been received: no message is empty.
+const RELEASED: &[u8] = &[];
+
 /// Applies `writes`, in order.
 pub(super) fn apply(txn: &WriteTransaction, writes: &[BrokerWrite]) -> Result<(), Fault> {
     for write in writes {
@@ -38,6 +41,11 @@ pub(super) fn apply(txn: &WriteTransaction, writes: &[BrokerWrite]) -> Result<()
                 let mut table = txn.open_table(QUEUE)?;
                 let key = (client.as_str(), *ordinal);
                 table.insert(key, rows::pack_opaque(message).as_slice())?;
+            }
+            BrokerWrite::QueueRelease { client, ordinal } => {
+                let mut table = txn.open_table(QUEUE)?;
+                let key = (client.as_str(), *ordinal);
+                table.insert(key, rows::pack_opaque(RELEASED).as_slice())?;
             }
             BrokerWrite::QueuePop { client, ordinal } => {
                 txn.open_table(QUEUE)?.remove((client.as_str(), *ordinal))?;

@@ -142,6 +142,14 @@ pub enum BrokerWrite {
         /// Packed by the broker.
         message: Vec<u8>,
     },
+    /// A message of QoS 2 has been received, and waits for the end of its handshake: its content goes, its
+    /// place stays.
+    QueueRelease {
+        /// The session's client id.
+        client: String,
+        /// Its place in the queue.
+        ordinal: u64,
+    },
     /// A message waits no longer.
     QueuePop {
         /// The session's client id.

@@ -58,6 +58,8 @@ pub(crate) struct Hello<'a> {
     pub(crate) v5: bool,
     pub(crate) stay: bool,
     pub(crate) will: Option<(&'a str, &'a str)>,
+    /// Bytes of the properties of the will.
+    pub(crate) will_properties: &'a [u8],
     /// Bytes of the properties of CONNECT.
     pub(crate) properties: &'a [u8],
     pub(crate) keep_alive_s: u16,
@@ -67,6 +69,7 @@ pub(crate) const V4: Hello<'static> = Hello {
     v5: false,
     stay: false,
     will: None,
+    will_properties: &[],
     properties: &[],
     keep_alive_s: 0,
 };
@@ -85,7 +88,8 @@ pub(crate) fn connect(id: &str, hello: Hello<'_>) -> Vec<u8> {
     body.extend(text(id));
     if let Some((topic, payload)) = hello.will {
         if hello.v5 {
-            body.push(0);
+            body.push(u8::try_from(hello.will_properties.len()).unwrap());
+            body.extend(hello.will_properties);
         }
         body.extend(text(topic));
         body.extend(text(payload));
@@ -202,7 +206,7 @@ impl Raw {
         self.send(&packet(first, &id.to_be_bytes())).await;
     }
 
-    pub(crate) async fn subscribe(&mut self, filter: &str, options: u8) -> u8 {
+    pub(crate) async fn send_subscribe(&mut self, filter: &str, options: u8) {
         let mut body = vec![0, 9];
         if self.v5 {
             body.push(0);
@@ -210,6 +214,10 @@ impl Raw {
         body.extend(text(filter));
         body.push(options);
         self.send(&packet(0x82, &body)).await;
+    }
+
+    pub(crate) async fn subscribe(&mut self, filter: &str, options: u8) -> u8 {
+        self.send_subscribe(filter, options).await;
         let (first, body) = self.recv().await;
         assert_eq!((first, &body[..2]), (0x90, &[0, 9][..]));
         *body.last().unwrap()

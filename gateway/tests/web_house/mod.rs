@@ -120,7 +120,7 @@ impl Facts for House {
             upstream: UpstreamStatus::off(),
             broker: BrokerStatus {
                 connections: 2,
-                tls_certificate_expires: None,
+                ..BrokerStatus::default()
             },
         })
     }

@@ -1,6 +1,6 @@
 //! From accept to CONNACK: the version, who it is, and the session it goes on with.
 
-use super::Connection;
+use super::{Connection, Seat};
 use crate::broker::auth::{Admission, Credentials, Identity, Peer};
 use crate::broker::codec::{self, Bad, Connect, Packet, Reason, Version, Welcome};
 use crate::broker::door::{Overdue, Place};
@@ -143,29 +143,26 @@ async fn welcome<'a, M: Mapper>(
         connect.expiry_s = longest;
     }
     let line = Arc::new(Line::default());
-    let claim = core
-        .hub
-        .claim(&client, &line, connect.clean_start)
-        .await
-        .ok_or(told(Reason::QuotaExceeded, "too many sessions"))?;
+    let claim = core.hub.claim(&client, &line, connect.clean_start).await;
     let Claim {
         slot,
         memory,
         dropped,
         will: ended_will,
     } = claim;
-    // A slot exists from here on: no early return below, or its client id stays taken.
+    let seat = Seat::taken(&core.hub, &slot);
+    // A slot exists from here on: no early return below, or its session is lost.
     let resumed = memory.is_some();
-    let has_rows = resumed || dropped;
-    let mut writes = Vec::new();
-    if dropped {
-        writes.push(BrokerWrite::SessionDrop {
-            client: client.clone(),
-        });
-    }
-    core.publish_wills(ended_will.map(|will| *will), Vec::new())
+    let stays = connect.expiry_s > 0;
+    slot.set_durable(stays);
+    // Also where a session goes on that will end with this connection, however that ends.
+    let over = dropped || (resumed && !stays);
+    let over = over.then(|| BrokerWrite::SessionDrop {
+        client: client.clone(),
+    });
+    core.publish_wills(ended_will.map(|will| *will), over.into_iter().collect())
         .await;
-    slot.set_durable(connect.expiry_s > 0);
+    let mut writes = Vec::new();
     let mut session = Session::new(&connect, &client, memory);
     let mut output = BytesMut::new();
     let welcome = Welcome {
@@ -187,12 +184,14 @@ async fn welcome<'a, M: Mapper>(
         line,
         identity,
         will: connect.will,
-        has_rows,
+        has_rows: resumed && stays,
         intake,
         input,
         output,
         read_size: READ_SMALLEST,
         writes,
+        promises: Vec::new(),
+        seat,
         last_ack: None,
         heard: now(),
         // Section 3.1.2.10: one and a half times; 0 is none.
