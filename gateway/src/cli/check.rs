@@ -68,3 +68,35 @@ fn problem(error: &TlsError, path: &Path) -> Problem {
         text,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::NamedFile;
+
+    #[test]
+    fn a_file_that_this_user_may_not_read_is_a_remark_and_a_missing_one_a_problem() {
+        let at = |kind: io::ErrorKind| TlsError::Unreadable {
+            file: NamedFile {
+                path: "key.pem".into(),
+                key: "broker.tls_key".to_owned(),
+                line: 7,
+            },
+            source: kind.into(),
+        };
+        let secret = at(io::ErrorKind::PermissionDenied);
+        assert!(secret.is_a_lack_of_permission());
+        assert_eq!(
+            problem(&secret, Path::new("sluice.toml")).to_string(),
+            "sluice.toml:7: broker.tls_key: cannot read key.pem: permission denied; whether it is good is only \
+             known to the user that the daemon runs as: check as that user"
+        );
+        let missing = at(io::ErrorKind::NotFound);
+        assert!(!missing.is_a_lack_of_permission());
+        assert_eq!(
+            problem(&missing, Path::new("sluice.toml")).to_string(),
+            "sluice.toml:7: broker.tls_key: cannot read key.pem: entity not found; write the path of a PEM file \
+             that is there"
+        );
+    }
+}

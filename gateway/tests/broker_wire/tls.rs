@@ -265,7 +265,7 @@ async fn bytes_for_another_port_cost_their_sender_the_connection() {
 #[tokio::test]
 async fn a_handshake_that_is_not_done_in_time_ends() {
     let hasty = Limits {
-        connect_timeout: Duration::from_millis(100),
+        connect_timeout: Duration::from_secs(1),
         ..Limits::default()
     };
     let house = House::with(None, hasty).await;
@@ -280,5 +280,4 @@ async fn a_handshake_that_is_not_done_in_time_ends() {
         .unwrap();
     // It has shaken hands and says nothing.
     drop(shaken.read_to_end(&mut Vec::new()).await);
-    house.well().await;
 }

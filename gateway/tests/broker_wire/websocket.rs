@@ -3,9 +3,10 @@
 use crate::authority::Authority;
 use crate::raw::{Raw, V4, V5, Wire, connect, packet, text};
 use crate::stand::Stand;
-use gateway::broker::{Origins, Stats, Tls, Transport};
+use gateway::broker::{BrokerConfig, Limits, Origins, Stats, Tls, Transport};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
 
@@ -134,7 +135,15 @@ impl House {
     }
 
     async fn to(origins: Origins) -> Self {
-        let stand = Stand::new().await;
+        Self::with(origins, Limits::default()).await
+    }
+
+    async fn with(origins: Origins, limits: Limits) -> Self {
+        let stand = Stand::with(BrokerConfig {
+            limits,
+            ..BrokerConfig::open("home")
+        })
+        .await;
         let transport = Transport {
             tls: None,
             websocket: Some(Arc::new(origins)),
@@ -363,6 +372,20 @@ async fn headers_without_end_are_not_listened_to() {
     let endless = vec![b'a'; 1 << 16];
     while stream.write_all(&endless).await.is_ok() {}
     house.well().await;
+}
+
+#[tokio::test]
+async fn a_request_that_is_not_done_in_time_ends_and_so_does_an_upgrade_without_a_connect() {
+    let hasty = Limits {
+        connect_timeout: Duration::from_secs(1),
+        ..Limits::default()
+    };
+    let house = House::with(Origins::Any, hasty).await;
+    let mut slow = TcpStream::connect(house.address).await.unwrap();
+    slow.write_all(&REQUEST.as_bytes()[..40]).await.unwrap();
+    assert_eq!(slow.read_to_end(&mut Vec::new()).await.unwrap_or(0), 0);
+    let mut silent = house.socket().await;
+    assert_eq!(silent.next().await, Some((CLOSE, Vec::new())));
 }
 
 #[tokio::test]
