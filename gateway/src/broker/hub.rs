@@ -1,6 +1,7 @@
 //! Who is here, who is away but remembered, and who subscribes to what. The one place where a client id
 //! changes hands: whoever wants it waits until the connection before it has put its session down.
 
+use super::auth::Permit;
 use super::intake::{Line, Order};
 use super::limits::Limits;
 use super::message::{Delivery, Message, Properties, Qos};
@@ -163,19 +164,20 @@ impl Hub {
         ))
     }
 
-    /// Takes the client id for the connection behind `line`, after whoever holds it has left.
-    /// `None`: there are too many sessions.
+    /// Takes the client id for the connection behind `line`, after whoever holds it has left. A session of
+    /// another user ends. `None`: there are too many sessions.
     pub(crate) async fn claim(
         &self,
         client: &str,
         line: &Arc<Line>,
         clean_start: bool,
+        owner: Option<&str>,
     ) -> Option<Claim> {
         loop {
             let vacated = self.vacated.notified();
             tokio::pin!(vacated);
             vacated.as_mut().enable();
-            match self.try_claim(client, line, clean_start) {
+            match self.try_claim(client, line, clean_start, owner) {
                 Attempt::Claimed(claim) => return Some(*claim),
                 Attempt::Full => return None,
                 Attempt::Occupied => vacated.await,
@@ -183,7 +185,13 @@ impl Hub {
         }
     }
 
-    fn try_claim(&self, client: &str, line: &Arc<Line>, clean_start: bool) -> Attempt {
+    fn try_claim(
+        &self,
+        client: &str,
+        line: &Arc<Line>,
+        clean_start: bool,
+        owner: Option<&str>,
+    ) -> Attempt {
         let mut members = locked(&self.members);
         let mut claim = None;
         if let Some(member) = members.get_mut(client) {
@@ -195,7 +203,7 @@ impl Hub {
                 State::Away { memory, will, due } => {
                     self.take_back(due);
                     let ended_will = will.take();
-                    if !clean_start {
+                    if !clean_start && memory.owner.as_deref() == owner {
                         let memory = std::mem::take(memory);
                         member.epoch = self.key();
                         member.state = State::Here(Arc::clone(line));
@@ -348,6 +356,58 @@ impl Hub {
         matured
     }
 
+    /// Has every connection look again at what it may do.
+    pub(crate) fn ask_review(&self) {
+        let members = locked(&self.members);
+        #[expect(
+            clippy::iter_over_hash_type,
+            reason = "every line is asked the same; which first does not matter"
+        )]
+        for member in members.values() {
+            if let State::Here(line) = &member.state {
+                line.ask_review();
+            }
+        }
+    }
+
+    /// The sessions without a connection that hold what their owner may not, told by `judge` from the
+    /// client id and the owner; wills that may not be said are taken away.
+    pub(crate) fn condemn(&self, judge: impl Fn(&str, Option<&str>) -> Option<Permit>) -> Matured {
+        let mut condemned = Matured::default();
+        let mut members = locked(&self.members);
+        #[expect(
+            clippy::iter_over_hash_type,
+            reason = "each session is judged by itself; which first does not matter"
+        )]
+        for (client, member) in members.iter_mut() {
+            let State::Away { memory, will, due } = &mut member.state else {
+                continue;
+            };
+            let permit = judge(client, memory.owner.as_deref());
+            let said = |will: &Will| {
+                let topic = std::str::from_utf8(&will.topic).unwrap_or_default();
+                permit
+                    .as_ref()
+                    .is_some_and(|permit| permit.may_publish(topic))
+            };
+            *will = will.take().filter(|will| said(will));
+            let held = permit
+                .as_ref()
+                .is_some_and(|permit| member.slot.fits(permit));
+            if !held {
+                self.take_back(due);
+                condemned.wills.extend(will.take().map(|will| *will));
+                condemned.ended.push(Arc::clone(&member.slot));
+                condemned.writes.push(BrokerWrite::SessionDrop {
+                    client: client.as_ref().to_owned(),
+                });
+                member.epoch = self.key();
+                member.state = State::Here(Arc::default());
+            }
+        }
+        condemned
+    }
+
     /// Adds or replaces a subscription and puts what is retained into the mailbox. Returns whether it is new.
     pub(crate) fn subscribe(
         &self,
@@ -496,7 +556,7 @@ mod tests {
     }
 
     async fn claim(hub: &Hub, clean_start: bool) -> Claim {
-        hub.claim("c", &Arc::default(), clean_start)
+        hub.claim("c", &Arc::default(), clean_start, None)
             .await
             .expect("there is room")
     }

@@ -11,6 +11,10 @@ pub struct Stats {
     pub accepted: AtomicU64,
     /// Connections refused: too many, not authorised, no valid CONNECT.
     pub refused: AtomicU64,
+    /// Log-ins refused: a wrong name or password, or nobody who may come.
+    pub logins_refused: AtomicU64,
+    /// Log-ins put off unchecked: too many at once, or after too many failures.
+    pub logins_put_off: AtomicU64,
     /// PUBLISH packets received.
     pub messages_in: AtomicU64,
     /// PUBLISH packets sent.

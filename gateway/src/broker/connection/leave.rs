@@ -46,6 +46,11 @@ impl End {
                 publish_will: true,
                 wait: false,
             },
+            Self::Revoked => Farewell {
+                reason: Some(Reason::NotAuthorized),
+                publish_will: true,
+                wait: durable,
+            },
             Self::Told(Order::TakenOver) => Farewell {
                 reason: Some(Reason::SessionTakenOver),
                 publish_will: true,
@@ -148,6 +153,10 @@ impl<M: Mapper> Connection<'_, M> {
                 Some(expiry).filter(|expiry| *expiry < Duration::MAX),
                 now(),
             );
+            if self.line.take_review() {
+                // It was asked when it had no ear any more, and the absent may have been judged before.
+                self.core.review_absent();
+            }
         } else {
             if self.has_rows {
                 writes.push(BrokerWrite::SessionDrop { client: client() });

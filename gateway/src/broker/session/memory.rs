@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// Format of [`encode`].
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+/// The one before it, which knew no owners.
+const WITHOUT_OWNER: u8 = 1;
 
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
@@ -20,6 +22,8 @@ pub(crate) struct Memory {
     pub(crate) last_id: u16,
     /// Seconds; `u32::MAX` is for ever.
     pub(crate) expiry_s: u32,
+    /// The user who made it: nobody else goes on with it. `None`: anonymous.
+    pub(crate) owner: Option<String>,
 }
 
 #[derive(Debug)]
@@ -64,16 +68,21 @@ pub(crate) fn encode(memory: &Memory, subscriptions: &BTreeMap<String, Grant>) -
         received: memory.received.clone(),
         subscriptions: subscriptions.clone(),
     };
-    postcard::to_extend(&stored, vec![FORMAT]).expect("writing to memory does not fail")
+    postcard::to_extend(&(stored, &memory.owner), vec![FORMAT])
+        .expect("writing to memory does not fail")
 }
 
 /// What [`encode`] wrote; `None` if it did not write that.
 pub(crate) fn decode(bytes: &[u8]) -> Option<(Memory, BTreeMap<String, Grant>)> {
-    let body = bytes.strip_prefix(&[FORMAT])?;
-    let stored: Stored = postcard::from_bytes(body).ok()?;
+    let (stored, owner): (Stored, Option<String>) = match bytes.split_first()? {
+        (&FORMAT, body) => postcard::from_bytes(body).ok()?,
+        (&WITHOUT_OWNER, body) => (postcard::from_bytes(body).ok()?, None),
+        (_, _) => return None,
+    };
     let memory = Memory {
         received: stored.received,
         expiry_s: stored.expiry_s,
+        owner,
         ..Memory::default()
     };
     Some((memory, stored.subscriptions))
