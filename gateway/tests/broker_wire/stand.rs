@@ -58,6 +58,9 @@ impl Store {
             BrokerWrite::QueuePop { client, ordinal } => {
                 drop(self.queued.remove(&(client, ordinal)));
             }
+            BrokerWrite::UserSet { .. } | BrokerWrite::UserDrop { .. } => {
+                panic!("the broker makes no users")
+            }
         }
     }
 
