@@ -3,7 +3,8 @@
 //! Start: store → site → broker → writer → web. Stop: the broker stops reading and lets what it
 //! read be acknowledged, the writer commits and seals what is left, the web lets requests end.
 
-use crate::broker::{Broker, BrokerConfig, Fanout, Limits, Open, Qos, Restored};
+use crate::access::{self, Gate, Register};
+use crate::broker::{Broker, BrokerConfig, Fanout, Limits, Qos, Restored, Stats};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control;
@@ -11,7 +12,7 @@ use crate::ingest::{
     Announced, COMMANDS, Command, INTAKE_SUBMISSIONS, IngestStats, Intake, Observer, PayloadMapper,
     Site, SiteError, Writer,
 };
-use crate::rows;
+use crate::rows::{self, BrokerStatus};
 use crate::source::Verdict;
 use crate::store::{OpenError, Options, Store, StoreError, View};
 use crate::web::facts::{StoreFacts, Vitals};
@@ -89,6 +90,7 @@ pub struct Running {
     commands: mpsc::Sender<Command>,
     broker: Broker<PayloadMapper>,
     fanout: Fanout,
+    register: Arc<Register>,
     site: String,
     writer: std::thread::JoinHandle<Result<Store, StoreError>>,
     web: tokio::task::JoinHandle<()>,
@@ -159,8 +161,9 @@ impl App {
         let restored = restored(&view)?;
         let (submissions, intake) = mpsc::channel(INTAKE_SUBMISSIONS);
         let (commands, orders) = mpsc::channel(COMMANDS);
+        let gate = Arc::new(Gate::new(access::directory(&config.broker, &view)?));
         let broker = Broker::start(
-            broker_config(&config),
+            broker_config(&config, Arc::clone(&gate)),
             PayloadMapper(Arc::new(config.sources.clone())),
             submissions,
             restored,
@@ -171,13 +174,18 @@ impl App {
         };
         let feed = Feed::default();
         let counting = broker.clone();
-        let vitals = Arc::new(Vitals::starting(move || {
-            counting.stats().connections.load(Relaxed)
-        }));
+        let vitals = Arc::new(Vitals::starting(move || broker_status(counting.stats())));
         let observer = Announcer {
             feed: feed.clone(),
             vitals: Arc::clone(&vitals),
         };
+        let reviewed = broker.clone();
+        let register = Arc::new(Register::new(
+            gate,
+            view.clone(),
+            config.broker.clone(),
+            move || reviewed.review(),
+        ));
         let fanout = broker.fanout();
         let writer = Writer::new(
             store,
@@ -203,7 +211,7 @@ impl App {
         let web = Web::new(facts.clone(), feed.clone(), Names::of_this_machine([]));
         let (stop, stopping) = watch::channel(false);
         let control = control.map(|socket| {
-            let router = control::router(web.clone(), commands.clone());
+            let router = control::router(web.clone(), commands.clone(), Arc::clone(&register));
             tokio::spawn(socket.serve(router, stopped(stopping.clone())))
         });
         let web = tokio::spawn(web.serve(http, stopped(stopping)));
@@ -220,6 +228,7 @@ impl App {
             commands,
             broker,
             fanout,
+            register,
             site,
             writer,
             web,
@@ -273,9 +282,24 @@ impl Running {
     }
 
     /// Takes over from a configuration that was read again what can change while it runs; says
-    /// what is taken at the next start.
-    pub fn reload(&self, _config: &Config) {
-        tracing::info!("the configuration is valid; it is taken at the next start");
+    /// what is taken at the next start. Waits for the disk.
+    pub fn reload(&self, config: &Config) {
+        match self.register.configure(&config.broker) {
+            Ok(()) => tracing::info!(
+                "the configuration is valid: its users and who may come without a name hold now, the rest at \
+                 the next start"
+            ),
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the configuration's users were not taken over: the store's cannot be read"
+            ),
+        }
+    }
+
+    /// Who may do what here.
+    #[must_use]
+    pub fn register(&self) -> &Register {
+        &self.register
     }
 
     /// Drains and stops: everything acknowledged is on disk, everything read is acknowledged.
@@ -381,7 +405,15 @@ fn say_status(fanout: &Fanout, site: &str, status: &str) {
     fanout.committed(fanout.compose_derived([message], Verdict::NotMapped));
 }
 
-fn broker_config(config: &Config) -> BrokerConfig {
+fn broker_status(stats: &Stats) -> BrokerStatus {
+    BrokerStatus {
+        connections: Stats::read(&stats.connections),
+        logins_refused: Stats::read(&stats.logins_refused),
+        logins_put_off: Stats::read(&stats.logins_put_off),
+    }
+}
+
+fn broker_config(config: &Config, gate: Arc<Gate>) -> BrokerConfig {
     BrokerConfig {
         site: config.site.id.clone(),
         limits: Limits {
@@ -389,7 +421,7 @@ fn broker_config(config: &Config) -> BrokerConfig {
             max_packet: config.broker.max_packet,
             ..Limits::default()
         },
-        access: Arc::new(Open),
+        access: gate,
     }
 }
 

@@ -24,7 +24,8 @@ use std::path::{Path, PathBuf};
 
 use chrono_tz::Tz;
 
-use crate::source::{Filter, Sources};
+use crate::access::{Anonymous, Hash, Pattern};
+use crate::source::Sources;
 
 pub use glob::{Glob, GlobError};
 pub use problem::{Problem, Problems};
@@ -125,8 +126,8 @@ pub struct Broker {
     pub tls: Option<TlsListener>,
     /// MQTT over WebSocket.
     pub websocket_listen: Option<SocketAddr>,
-    /// Whether clients may come without a name and a password.
-    pub allow_anonymous: bool,
+    /// Who may come without a name and a password: `allow_anonymous`.
+    pub anonymous: Anonymous,
     /// How many clients may be connected at once.
     pub max_connections: usize,
     /// The largest packet, in bytes.
@@ -178,12 +179,12 @@ pub struct TlsIdentity {
 pub struct User {
     /// The name to log in with.
     pub name: String,
-    /// The password's hash, in the form of argon2 (`$argon2id$…`).
-    pub password_hash: String,
+    /// The password's hash.
+    pub password_hash: Hash,
     /// Topics to publish on; `None`: everything that is not reserved.
-    pub publish: Option<Vec<Filter>>,
+    pub publish: Option<Vec<Pattern>>,
     /// Topics to subscribe to; `None`: everything.
-    pub subscribe: Option<Vec<Filter>>,
+    pub subscribe: Option<Vec<Pattern>>,
 }
 
 /// `[[detector]]`

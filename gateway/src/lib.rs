@@ -19,6 +19,7 @@
 //! | [`cli`] | commands |
 //! | [`app`] | wires them together |
 
+pub mod access;
 pub mod app;
 pub mod broker;
 pub mod cli;

@@ -62,6 +62,14 @@ pub(crate) fn exposition(status: &Status, watchers: usize) -> String {
         &[],
         clients,
     );
+    let help = "Log-ins that came to nothing, since the daemon started.";
+    out.family("sluice_broker_logins_total", "counter", help);
+    for (fate, count) in [
+        ("refused", status.broker.logins_refused),
+        ("put_off", status.broker.logins_put_off),
+    ] {
+        out.sample("sluice_broker_logins_total", &[("fate", fate)], count);
+    }
     let pending = status.upstream.pending;
     out.gauge(
         "sluice_upstream_pending",
@@ -146,7 +154,10 @@ mod tests {
                 commits: 2,
             },
             upstream: UpstreamStatus::off(),
-            broker: BrokerStatus { connections: 1 },
+            broker: BrokerStatus {
+                connections: 1,
+                ..BrokerStatus::default()
+            },
         }
     }
 

@@ -100,10 +100,15 @@ impl UpstreamStatus {
 }
 
 /// The embedded broker.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct BrokerStatus {
     /// Clients connected now.
     pub connections: u64,
+    /// Log-ins refused since the daemon started.
+    pub logins_refused: u64,
+    /// Log-ins put off unchecked: too many at once, or too many failures before.
+    pub logins_put_off: u64,
 }
 
 /// One sensor that has sent something.

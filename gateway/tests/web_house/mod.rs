@@ -118,7 +118,11 @@ impl Facts for House {
                 commits: 12,
             },
             upstream: UpstreamStatus::off(),
-            broker: BrokerStatus { connections: 2 },
+            broker: BrokerStatus {
+                connections: 2,
+                logins_refused: 3,
+                logins_put_off: 4,
+            },
         })
     }
 
