@@ -140,7 +140,7 @@ impl App {
             Ok(socket) => self.control = Some(socket),
             Err(error) => tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "`sluice correct` and `sluice late accept` will not reach this daemon"
+                "`sluice correct`, `sluice late accept` and `sluice user` will not reach this daemon"
             ),
         }
         self

@@ -21,7 +21,8 @@ fn warnings(text: &str) -> Vec<String> {
 }
 
 /// Of a password that nobody needs to know.
-const HASH: &str = "$argon2id$v=19$m=256,t=2,p=2$c29tZXNhbHQ$bQk8UB/VmZZF4Oo79iDXuL5/0ttZwg2f/5U52iv1cDc";
+const HASH: &str =
+    "$argon2id$v=19$m=256,t=2,p=2$c29tZXNhbHQ$bQk8UB/VmZZF4Oo79iDXuL5/0ttZwg2f/5U52iv1cDc";
 
 #[test]
 fn every_mistake_of_a_file_is_named_with_line_key_and_what_is_allowed() {
@@ -302,8 +303,14 @@ fn a_broker_on_the_network_lets_nobody_in_unless_told() {
     };
     let open = "[broker]\nlisten = \"0.0.0.0:1883\"\n";
     assert_eq!(anonymous(""), Some(Anonymous::Local));
-    assert_eq!(anonymous("[broker]\nallow_anonymous = true"), Some(Anonymous::Everybody));
-    assert_eq!(anonymous("[broker]\nallow_anonymous = false"), Some(Anonymous::Nobody));
+    assert_eq!(
+        anonymous("[broker]\nallow_anonymous = true"),
+        Some(Anonymous::Everybody)
+    );
+    assert_eq!(
+        anonymous("[broker]\nallow_anonymous = false"),
+        Some(Anonymous::Nobody)
+    );
     assert_eq!(anonymous(open), None);
     assert_eq!(
         anonymous(&format!("{open}allow_anonymous = true")),
@@ -377,7 +384,10 @@ fn a_user_is_named_once_and_reaches_what_filters_can_say() {
     let user = |name: &str, rest: &str| {
         format!("[[broker.user]]\nname = {name}\npassword_hash = \"{HASH}\"\n{rest}\n")
     };
-    let (ann, bob) = (user("\"ann\"", ""), user("\"b/o+b#\"", "publish = [\"%u/%c/#\"]\nsubscribe = []"));
+    let (ann, bob) = (
+        user("\"ann\"", ""),
+        user("\"b/o+b#\"", "publish = [\"%u/%c/#\"]\nsubscribe = []"),
+    );
     assert!(Config::parse(&format!("{ann}{bob}"), "a.toml").is_ok());
     let costly = HASH.replace("m=256", "m=999999");
     for (text, problem) in [

@@ -3,7 +3,7 @@
 
 use std::env;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -154,6 +154,24 @@ impl Place {
         output.expect("the binary was built just now")
     }
 
+    /// The same, with something to read on standard input.
+    ///
+    /// # Panics
+    /// When there is no binary to start, or it reads nothing.
+    #[must_use]
+    pub fn sluice_reads(&self, arguments: &[&str], input: &str) -> Output {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary was built just now");
+        let stdin = child.stdin.take();
+        let written = stdin.expect("it is piped").write_all(input.as_bytes());
+        written.expect("it reads");
+        child.wait_with_output().expect("it is our child")
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
         command
@@ -211,11 +229,29 @@ impl Daemon {
     /// # Panics
     /// When no shell can send it.
     pub fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// SIGHUP, and waits until the daemon says `words` about it.
+    ///
+    /// # Panics
+    /// When no shell can send it, or the daemon ends.
+    pub fn reload(&mut self, words: &str) {
+        self.signal("HUP");
+        while !self
+            .process
+            .next_line()
+            .expect("it goes on")
+            .contains(words)
+        {}
+    }
+
+    fn signal(&self, name: &str) {
         let pid = self.process.child.id().to_string();
         let sent = Command::new("sh")
-            .args(["-c", "kill -TERM \"$0\"", &pid])
+            .args(["-c", "kill -\"$1\" \"$0\"", &pid, name])
             .status();
-        assert!(sent.is_ok_and(|status| status.success()), "kill -TERM");
+        assert!(sent.is_ok_and(|status| status.success()), "kill -{name}");
     }
 
     /// Waits until it has ended by itself.

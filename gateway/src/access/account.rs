@@ -9,6 +9,8 @@ use crate::store::UserRow;
 
 /// The longest name, bytes.
 const NAME_MAX: usize = 128;
+/// Filters of one user in the store, one way.
+const FILTERS_MAX: usize = 1000;
 
 /// A user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,10 +113,17 @@ impl Account {
             let parse = |text: &String| {
                 Pattern::new(text).map_err(|error| format!("the filter {text:?} {error}"))
             };
-            let parsed = filters
-                .as_ref()
-                .map(|filters| filters.iter().map(parse).collect());
-            parsed.transpose()
+            match filters {
+                None => Ok(None),
+                Some(filters) if filters.len() > FILTERS_MAX => {
+                    Err(format!("there are more than {FILTERS_MAX} filters"))
+                }
+                Some(filters) => filters
+                    .iter()
+                    .map(parse)
+                    .collect::<Result<_, _>>()
+                    .map(Some),
+            }
         };
         Ok(Self {
             name: user_name(name).map_err(|error| format!("{name:?} {error}"))?,

@@ -13,6 +13,7 @@ use crate::broker::{
 use arc_swap::ArcSwap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 /// Answers by a directory that can be replaced while it does.
 pub struct Gate {
@@ -21,13 +22,24 @@ pub struct Gate {
     slow: Mutex<Slow>,
     /// Tells one password's hash from another, and nothing about either.
     marks: RandomState,
+    clock: Box<dyn Fn() -> Instant + Send + Sync>,
 }
 
 impl Gate {
     /// A gate that knows these users.
     #[must_use]
     pub fn new(directory: Directory) -> Self {
+        Self::with_clock(directory, now)
+    }
+
+    /// The same by another clock, which never goes back.
+    #[must_use]
+    pub fn with_clock(
+        directory: Directory,
+        clock: impl Fn() -> Instant + Send + Sync + 'static,
+    ) -> Self {
         Self {
+            clock: Box::new(clock),
             directory: ArcSwap::from_pointee(directory),
             checker: Checker::new(),
             slow: Mutex::default(),
@@ -164,7 +176,7 @@ impl Gate {
 
     fn attempt<'a>(&'a self, name: &'a str, peer: &Peer) -> Result<Attempt<'a>, Pace> {
         let whence = Whence::of(peer.address);
-        match locked(&self.slow).begin(whence, now()) {
+        match locked(&self.slow).begin(whence, (self.clock)()) {
             Pace::Go => Ok(Attempt {
                 gate: self,
                 whence,
@@ -176,7 +188,7 @@ impl Gate {
     }
 
     fn is_news(&self, peer: &Peer) -> bool {
-        locked(&self.slow).is_news(Whence::of(peer.address), now())
+        locked(&self.slow).is_news(Whence::of(peer.address), (self.clock)())
     }
 
     fn mark_of(&self, hash: &Hash) -> u64 {
@@ -194,7 +206,7 @@ struct Attempt<'a> {
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        let said = locked(&self.gate.slow).end(self.whence, self.ended, now());
+        let said = locked(&self.gate.slow).end(self.whence, self.ended, (self.gate.clock)());
         let (from, user) = (self.whence, self.name);
         match said {
             Say::Nothing => {}

@@ -155,8 +155,13 @@ impl Stand {
 
     /// As after kill -9: only what was committed is left.
     pub(crate) async fn restarted(self) -> Self {
+        self.restarted_as(BrokerConfig::open("home")).await
+    }
+
+    /// The same under another configuration.
+    pub(crate) async fn restarted_as(self, config: BrokerConfig) -> Self {
         let store = std::mem::take(&mut *self.desk.store.lock().unwrap());
-        Self::start(BrokerConfig::open("home"), store).await
+        Self::start(config, store).await
     }
 
     pub(crate) fn disk(&self, now: Disk) {
