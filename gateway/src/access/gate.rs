@@ -108,19 +108,16 @@ impl Gate {
             }
             return Admission::Denied;
         }
-        match directory.at_the_broker(certified) {
-            Some(account) => granted(account.permit(client_id, Proof::Certificate)),
-            None => {
-                if self.is_news(peer) {
-                    tracing::warn!(
-                        ?peer,
-                        "a log-in is refused: no user has the name in its certificate; add one with \
-                         `sluice user add`"
-                    );
-                }
-                Admission::Denied
-            }
+        if let Some(account) = directory.at_the_broker(certified) {
+            return granted(account.permit(client_id, Proof::Certificate));
         }
+        if self.is_news(peer) {
+            tracing::warn!(
+                ?peer,
+                "a log-in is refused: no user has the name in its certificate; add one with `sluice user add`"
+            );
+        }
+        Admission::Denied
     }
 
     fn without_name(&self, directory: &Directory, peer: &Peer) -> Admission {

@@ -196,7 +196,7 @@ mod tests {
     fn guess(slow: &mut Slow, whence: Whence, now: Instant) -> Pace {
         let pace = slow.begin(whence, now);
         if pace == Pace::Go {
-            let _ = slow.end(whence, Ended::Wrong, now);
+            let _said = slow.end(whence, Ended::Wrong, now);
         }
         pace
     }
@@ -211,7 +211,11 @@ mod tests {
             let wait = wait_s * SECOND;
             assert_eq!(guess(&mut slow, from, now), Pace::TooSoon);
             assert_eq!(
-                guess(&mut slow, from, now + wait - Duration::from_millis(1)),
+                guess(
+                    &mut slow,
+                    from,
+                    now + (wait_s - 1) * SECOND + Duration::from_millis(999)
+                ),
                 Pace::TooSoon
             );
             now += wait;
@@ -250,7 +254,7 @@ mod tests {
         }
         assert_eq!(slow.begin(from, now), Pace::Crowded);
         for _ in 0..AT_ONCE {
-            let _ = slow.end(from, Ended::Wrong, now);
+            let _said = slow.end(from, Ended::Wrong, now);
         }
         let now = now + LONGEST_WAIT;
         assert_eq!(slow.begin(from, now), Pace::Go);
@@ -284,7 +288,8 @@ mod tests {
     fn a_flood_of_addresses_is_held_within_bounds() {
         let (mut slow, start) = (Slow::default(), now());
         let address = |n: u32| Whence::V4(Ipv4Addr::from(n));
-        for n in 0..20_000 {
+        let last = u32::try_from(ADDRESSES).unwrap() + 100;
+        for n in 0..=last {
             let now = start + Duration::from_millis(n.into());
             assert_eq!(guess(&mut slow, address(n), now), Pace::Go);
             slow.is_news(address(n), now);
@@ -294,7 +299,7 @@ mod tests {
             (ADDRESSES, ADDRESSES)
         );
         assert!(
-            slow.records.contains_key(&address(19_999)) && !slow.records.contains_key(&address(0))
+            slow.records.contains_key(&address(last)) && !slow.records.contains_key(&address(0))
         );
     }
 }
