@@ -5,7 +5,8 @@
 
 mod listeners;
 
-use crate::broker::{Broker, BrokerConfig, Fanout, Limits, Open, Qos, Restored, Stats};
+use crate::access::{self, Gate, Register};
+use crate::broker::{Broker, BrokerConfig, Fanout, Limits, Qos, Restored, Stats};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control;
@@ -99,6 +100,7 @@ pub struct Running {
     commands: mpsc::Sender<Command>,
     broker: Broker<PayloadMapper>,
     fanout: Fanout,
+    register: Arc<Register>,
     site: String,
     writer: std::thread::JoinHandle<Result<Store, StoreError>>,
     web: tokio::task::JoinHandle<()>,
@@ -148,7 +150,7 @@ impl App {
             Ok(socket) => self.control = Some(socket),
             Err(error) => tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "`sluice correct` and `sluice late accept` will not reach this daemon"
+                "`sluice correct`, `sluice late accept` and `sluice user` will not reach this daemon"
             ),
         }
         self
@@ -169,8 +171,9 @@ impl App {
         let restored = restored(&view)?;
         let (submissions, intake) = mpsc::channel(INTAKE_SUBMISSIONS);
         let (commands, orders) = mpsc::channel(COMMANDS);
+        let gate = Arc::new(Gate::new(access::directory(&config.broker, &view)?));
         let broker = Broker::start(
-            broker_config(&config, clock.clone()),
+            broker_config(&config, clock.clone(), Arc::clone(&gate)),
             PayloadMapper(Arc::new(config.sources.clone())),
             submissions,
             restored,
@@ -192,6 +195,13 @@ impl App {
             feed: feed.clone(),
             vitals: Arc::clone(&vitals),
         };
+        let reviewed = broker.clone();
+        let register = Arc::new(Register::new(
+            gate,
+            view.clone(),
+            config.broker.clone(),
+            move || reviewed.review(),
+        ));
         let fanout = broker.fanout();
         let writer = Writer::new(
             store,
@@ -217,7 +227,7 @@ impl App {
         let web = Web::new(facts.clone(), feed.clone(), Names::of_this_machine([]));
         let (stop, stopping) = watch::channel(false);
         let control = control.map(|socket| {
-            let router = control::router(web.clone(), commands.clone());
+            let router = control::router(web.clone(), commands.clone(), Arc::clone(&register));
             tokio::spawn(socket.serve(router, stopped(stopping.clone())))
         });
         let web = tokio::spawn(web.serve(http, stopped(stopping)));
@@ -235,6 +245,7 @@ impl App {
             commands,
             broker,
             fanout,
+            register,
             site,
             writer,
             web,
@@ -288,12 +299,25 @@ impl Running {
     }
 
     /// Takes over from a configuration that was read again what can change while it runs; says
-    /// what is taken at the next start.
+    /// what is taken at the next start. Waits for the disk.
     pub fn reload(&self, config: &Config) {
         self.certificates.reload(&config.broker);
-        tracing::info!(
-            "the configuration is valid; what of it is not certificates is taken at the next start"
-        );
+        match self.register.configure(&config.broker) {
+            Ok(()) => tracing::info!(
+                "the configuration is valid: its users, who may come without a name, and its certificates hold \
+                 now, the rest at the next start"
+            ),
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the configuration's users were not taken over: the store's cannot be read"
+            ),
+        }
+    }
+
+    /// Who may do what here.
+    #[must_use]
+    pub fn register(&self) -> &Register {
+        &self.register
     }
 
     /// Drains and stops: everything acknowledged is on disk, everything read is acknowledged.
@@ -399,7 +423,7 @@ fn say_status(fanout: &Fanout, site: &str, status: &str) {
     fanout.committed(fanout.compose_derived([message], Verdict::NotMapped));
 }
 
-fn broker_config(config: &Config, clock: Clock) -> BrokerConfig {
+fn broker_config(config: &Config, clock: Clock, gate: Arc<Gate>) -> BrokerConfig {
     BrokerConfig {
         site: config.site.id.clone(),
         limits: Limits {
@@ -410,7 +434,7 @@ fn broker_config(config: &Config, clock: Clock) -> BrokerConfig {
             session_expiry: Duration::from_millis(config.broker.session_expiry_ms),
             ..Limits::default()
         },
-        access: Arc::new(Open),
+        access: gate,
         clock,
     }
 }
@@ -428,6 +452,8 @@ fn broker_status(
         dropped_session: Stats::read(&stats.dropped).saturating_sub(in_total),
         dropped_total: in_total,
         sessions_evicted: Stats::read(&stats.sessions_evicted),
+        logins_refused: Stats::read(&stats.logins_refused),
+        logins_put_off: Stats::read(&stats.logins_put_off),
         tls_certificate_expires: certificate_expires_s
             .map(|end| rows::when::Moment::from_ms(end.saturating_mul(1000))),
     }

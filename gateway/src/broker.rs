@@ -6,6 +6,7 @@
 //! [`Fanout::writes`] before its commit and [`Fanout::committed`] after it.
 
 mod acl;
+mod allowed;
 mod auth;
 mod codec;
 mod connection;
@@ -29,7 +30,8 @@ mod transport;
 mod trie;
 
 pub use crate::store::BrokerWrite;
-pub use auth::{Access, Admission, Credentials, Identity, Open, Peer, Pending};
+pub use allowed::{Allowed, Bound};
+pub use auth::{Access, Admission, Credentials, Open, Peer, Pending, Permit, Proof, Standing};
 pub use fanout::Fanout;
 pub use intake::{Incoming, Mapper, Submission};
 pub use limits::Limits;
@@ -40,7 +42,7 @@ pub use transport::{Origins, Tls, Transport};
 use crate::clock::Clock;
 use acl::OwnTopics;
 use door::Door;
-use hub::{Hub, Will};
+use hub::{Hub, Matured, Will};
 use intake::{Line, Order, Reply};
 use mailbox::Taken;
 use refused::Bursts;
@@ -148,6 +150,8 @@ impl<M: Mapper> Broker<M> {
             stopping: watch::Sender::new(false),
             left: Notify::new(),
         });
+        // Users may have changed while nobody ran.
+        core.review_absent();
         tokio::spawn(keep_time(Arc::clone(&core)));
         Self { core }
     }
@@ -242,6 +246,15 @@ impl<M: Mapper> Broker<M> {
         })
     }
 
+    /// Judges everybody anew, after [`Access`] has changed its mind: connections judge themselves, and
+    /// sessions that are left behind end where they hold what their user may not. From its return on
+    /// nothing more is queued for those, and each connection knows that it is asked. Must be called within
+    /// a tokio runtime.
+    pub fn review(&self) {
+        self.core.hub.ask_review();
+        self.core.review_absent();
+    }
+
     /// Stops accepting and reading, lets the acknowledgements of what was read go out, says goodbye.
     /// Returns when every connection is gone, at the latest after `within`; the intake then ends.
     pub async fn shutdown(&self, within: Duration) {
@@ -269,6 +282,24 @@ impl<M: Mapper> Broker<M> {
 impl<M: Mapper> Core<M> {
     pub(crate) fn intake(&self) -> Option<mpsc::Sender<Submission<M::Mapped>>> {
         reading(&self.intake).clone()
+    }
+
+    /// Ends sessions without a connection that hold what their user may not.
+    pub(crate) fn review_absent(self: &Arc<Self>) {
+        let judge = |client: &str, owner: Option<&str>| self.access.absent(owner, client);
+        let condemned = self.hub.condemn(judge);
+        let core = Arc::clone(self);
+        // Until its end is on its way to disk, the client id of a session that ends here is taken.
+        tokio::spawn(async move { core.finish(condemned).await });
+    }
+
+    async fn finish(&self, matured: Matured) {
+        self.publish_wills(matured.wills, matured.writes).await;
+        matured
+            .written
+            .iter()
+            .for_each(|slot| self.hub.written(slot));
+        matured.ended.iter().for_each(|slot| self.hub.end(slot));
     }
 
     /// A will is a publish like any other: it goes to disk first.
@@ -335,12 +366,7 @@ async fn keep_time<M: Mapper>(core: Arc<Core<M>>) {
             _ = stopping.wait_for(|stop| *stop) => return,
         }
         let matured = core.hub.mature(now());
-        core.publish_wills(matured.wills, matured.writes).await;
-        matured
-            .written
-            .iter()
-            .for_each(|slot| core.hub.written(slot));
-        matured.ended.iter().for_each(|slot| core.hub.end(slot));
+        core.finish(matured).await;
     }
 }
 

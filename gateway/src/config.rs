@@ -25,7 +25,8 @@ use std::path::{Path, PathBuf};
 
 use chrono_tz::Tz;
 
-use crate::source::{Filter, Sources};
+use crate::access::{Anonymous, Hash, Pattern};
+use crate::source::Sources;
 
 pub use glob::{Glob, GlobError};
 pub use problem::{Problem, Problems};
@@ -128,8 +129,8 @@ pub struct Broker {
     pub tls: Option<Tls>,
     /// MQTT over WebSocket.
     pub websocket: Option<WebSocket>,
-    /// Whether clients may come without a name and a password.
-    pub allow_anonymous: bool,
+    /// Who may come without a name and a password: `allow_anonymous`.
+    pub anonymous: Anonymous,
     /// How many clients may be connected at once.
     pub max_connections: usize,
     /// How many of them from one address (IPv6: one /64); loopback is bound by the total only.
@@ -225,12 +226,12 @@ pub struct NamedFile {
 pub struct User {
     /// The name to log in with.
     pub name: String,
-    /// The password's hash, in the form of argon2 (`$argon2id$…`).
-    pub password_hash: String,
+    /// The password's hash.
+    pub password_hash: Hash,
     /// Topics to publish on; `None`: everything that is not reserved.
-    pub publish: Option<Vec<Filter>>,
+    pub publish: Option<Vec<Pattern>>,
     /// Topics to subscribe to; `None`: everything.
-    pub subscribe: Option<Vec<Filter>>,
+    pub subscribe: Option<Vec<Pattern>>,
 }
 
 /// `[[detector]]`

@@ -8,6 +8,7 @@
 //! | [`clock`] | reads clocks; nobody else does |
 //! | [`config`] | what TOML says, and what of it is valid |
 //! | [`source`] | payload → readings |
+//! | [`access`] | who may do what |
 //! | [`broker`] | MQTT in and out |
 //! | [`ingest`] | the writer: gather, settle, commit, answer |
 //! | [`store`] | redb: the log, blocks, rows |
@@ -20,6 +21,7 @@
 //! | [`cli`] | commands |
 //! | [`app`] | wires them together |
 
+pub mod access;
 pub mod app;
 pub mod broker;
 pub mod cli;

@@ -88,6 +88,14 @@ pub(crate) fn exposition(status: &Status, watchers: usize) -> String {
     let help = "Sessions that ended early, because too many clients were away.";
     let evicted = broker.sessions_evicted;
     out.counter("sluice_broker_sessions_evicted_total", help, evicted);
+    let help = "Log-ins that came to nothing, since the daemon started.";
+    out.family("sluice_broker_logins_total", "counter", help);
+    for (fate, count) in [
+        ("refused", status.broker.logins_refused),
+        ("put_off", status.broker.logins_put_off),
+    ] {
+        out.sample("sluice_broker_logins_total", &[("fate", fate)], count);
+    }
     let pending = status.upstream.pending;
     out.gauge(
         "sluice_upstream_pending",

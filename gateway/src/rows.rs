@@ -101,6 +101,7 @@ impl UpstreamStatus {
 
 /// The embedded broker.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct BrokerStatus {
     /// Clients connected now.
     pub connections: u64,
@@ -115,6 +116,10 @@ pub struct BrokerStatus {
     pub dropped_total: u64,
     /// Sessions since the start that ended before they expired, because too many clients were away.
     pub sessions_evicted: u64,
+    /// Log-ins refused since the daemon started.
+    pub logins_refused: u64,
+    /// Log-ins put off unchecked: too many at once, or too many failures before.
+    pub logins_put_off: u64,
 }
 
 /// One sensor that has sent something.

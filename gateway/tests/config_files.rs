@@ -123,7 +123,7 @@ max_packet = "64KiB"
 session_expiry = "7d"
 [[broker.user]]
 name = "kitchen"
-password_hash = "$argon2id$v=19$m=1,t=1,p=1$c2FsdA$aGFzaA"
+password_hash = "$argon2id$v=19$m=256,t=2,p=2$c29tZXNhbHQ$bQk8UB/VmZZF4Oo79iDXuL5/0ttZwg2f/5U52iv1cDc"
 publish = ["sensors/kitchen/#"]
 subscribe = ["#"]
 [broker.external]

@@ -3,7 +3,7 @@
 
 use std::env;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -199,6 +199,24 @@ impl Place {
         output.expect("the binary was built just now")
     }
 
+    /// The same, with something to read on standard input.
+    ///
+    /// # Panics
+    /// When there is no binary to start, or it reads nothing.
+    #[must_use]
+    pub fn sluice_reads(&self, arguments: &[&str], input: &str) -> Output {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary was built just now");
+        let stdin = child.stdin.take();
+        let written = stdin.expect("it is piped").write_all(input.as_bytes());
+        written.expect("it reads");
+        child.wait_with_output().expect("it is our child")
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
         command
@@ -292,21 +310,6 @@ impl Daemon {
             .args(["-c", "kill -\"$1\" \"$0\"", &pid, name])
             .status();
         assert!(sent.is_ok_and(|status| status.success()), "kill -{name}");
-    }
-
-    /// Memory that it holds, in MiB, as Linux counts it.
-    ///
-    /// # Panics
-    /// When it does not run, or not on Linux.
-    #[must_use]
-    pub fn resident_mib(&self) -> u64 {
-        let path = format!("/proc/{}/status", self.process.child.id());
-        let status = fs::read_to_string(path).expect("Linux tells of a process that runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|rest| rest.trim().strip_suffix(" kB"));
-        kib.and_then(|kib| kib.parse::<u64>().ok())
-            .expect("VmRSS is a number of kB")
-            / 1024
     }
 
     /// Waits until it has ended by itself; every line that it has logged.

@@ -5,7 +5,7 @@
 mod greet;
 mod leave;
 
-use super::auth::{Identity, Peer};
+use super::auth::{Peer, Permit, Standing};
 use super::codec::{self, Bad, Reason, Subscribe, Unsubscribe};
 use super::door::Place;
 use super::hub::{Hub, Will};
@@ -42,6 +42,8 @@ enum End {
     Silent,
     /// Told from outside.
     Told(Order),
+    /// Its user is gone or has to log in again, or may not hold what it holds.
+    Revoked,
     /// A commit failed, or the writer is gone.
     Unwritten,
     /// A fault of our own.
@@ -61,7 +63,7 @@ struct Connection<'a, M: Mapper> {
     session: Session,
     slot: Arc<Slot>,
     line: Arc<Line>,
-    identity: Identity,
+    permit: Arc<Permit>,
     will: Option<Box<Will>>,
     /// Whether the store holds rows of this client.
     has_rows: bool,
@@ -142,6 +144,10 @@ impl<M: Mapper> Connection<'_, M> {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
+        // Users may have changed since they were asked, and a session since it was left.
+        if let Err(end) = self.review() {
+            return end;
+        }
         let (mut reader, mut writer) = tokio::io::split(stream);
         let line = Arc::clone(&self.line);
         let tick = tokio::time::sleep_until(self.next_tick().into());
@@ -218,12 +224,52 @@ impl<M: Mapper> Connection<'_, M> {
                 return Err(End::Told(order));
             }
         }
+        if self.line.take_review() {
+            self.review()?;
+        }
         if was_full {
             // Packets may stand in the buffer that there was no room for.
             self.take_in().await?;
         }
         self.pump();
         Ok(())
+    }
+
+    /// Looks again at what its user may do. A session that holds a subscription that its user may not ends
+    /// with its connection, queue and all: MQTT has no word for a subscription taken away, and a client
+    /// that comes back to no session subscribes anew and is told.
+    fn review(&mut self) -> Result<(), End> {
+        let standing = self.core.access.standing(&self.permit, &self.slot.client);
+        let proven = match standing {
+            Standing::Same => true,
+            Standing::Changed(permit) => {
+                self.permit = permit;
+                true
+            }
+            Standing::Unproven(permit) => {
+                self.permit = permit;
+                false
+            }
+            Standing::Gone => {
+                self.session.memory.expiry_s = 0;
+                self.will = None;
+                return Err(End::Revoked);
+            }
+        };
+        let permit = &self.permit;
+        self.will.take_if(|will| {
+            let topic = std::str::from_utf8(&will.topic).unwrap_or_default();
+            !permit.may_publish(topic)
+        });
+        let fits = self.slot.fits(permit);
+        if !fits {
+            self.session.memory.expiry_s = 0;
+        }
+        if proven && fits {
+            Ok(())
+        } else {
+            Err(End::Revoked)
+        }
     }
 
     fn collect_receipts(&mut self) -> Result<(), End> {
@@ -282,11 +328,9 @@ impl<M: Mapper> Connection<'_, M> {
             else {
                 break;
             };
-            let (core, identity, client) = (self.core, &self.identity, &self.slot.client);
-            let may_publish = |topic: &str| {
-                core.own_topics.may_publish(topic)
-                    && core.access.may_publish(identity, client, topic)
-            };
+            let (core, permit) = (self.core, &self.permit);
+            let may_publish =
+                |topic: &str| core.own_topics.may_publish(topic) && permit.may_publish(topic);
             let step = self
                 .session
                 .on_packet(packet, may_publish, &mut self.output, &mut self.writes)
@@ -386,11 +430,7 @@ impl<M: Mapper> Connection<'_, M> {
             };
             if !held {
                 codes.push(Reason::QuotaExceeded as u8);
-            } else if !self.core.access.may_subscribe(
-                &self.identity,
-                &self.slot.client,
-                &wanted.filter,
-            ) {
+            } else if !self.permit.may_subscribe(&wanted.filter) {
                 Stats::add(&self.core.stats.denied, 1);
                 codes.push(Reason::NotAuthorized as u8);
             } else {

@@ -519,7 +519,9 @@ mod tests {
             | BrokerWrite::SessionSet { .. }
             | BrokerWrite::SessionDrop { .. }
             | BrokerWrite::QueueRelease { .. }
-            | BrokerWrite::QueuePop { .. } => None,
+            | BrokerWrite::QueuePop { .. }
+            | BrokerWrite::UserSet { .. }
+            | BrokerWrite::UserDrop { .. } => None,
         });
         queued.map(String::from).collect()
     }

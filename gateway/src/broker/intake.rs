@@ -135,6 +135,8 @@ pub(crate) struct Line {
     pub(crate) wake: Notify,
     settled: AtomicU64,
     failed: AtomicBool,
+    /// What its user may do has changed.
+    review: AtomicBool,
     order: AtomicU8,
 }
 
@@ -147,6 +149,17 @@ impl Line {
     /// Whether a commit with publishes of this connection failed. Nothing settles after it.
     pub(crate) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
+    }
+
+    /// Has the connection look again at what it may do.
+    pub(crate) fn ask_review(&self) {
+        self.review.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+
+    /// Whether it was asked to since the last call.
+    pub(crate) fn take_review(&self) -> bool {
+        self.review.swap(false, Ordering::AcqRel)
     }
 
     pub(crate) fn order(&self) -> Order {

@@ -1,6 +1,7 @@
 //! One client's place in the broker: its mailbox and its subscriptions. It outlives connections where the
 //! session is persistent. Mail is bounded by count and bytes, its own and everyone's.
 
+use super::auth::Permit;
 use super::intake::Line;
 use super::limits::Limits;
 use super::locked;
@@ -77,6 +78,14 @@ impl Slot {
             max_messages: limits.queue_messages,
             max_bytes: limits.queue_bytes,
         }
+    }
+
+    /// Whether its subscriptions are such as the holder of `permit` may have.
+    pub(crate) fn fits(&self, permit: &Permit) -> bool {
+        let subscriptions = locked(&self.subscriptions);
+        subscriptions
+            .keys()
+            .all(|filter| permit.may_subscribe(filter))
     }
 
     pub(crate) fn is_here(&self) -> bool {

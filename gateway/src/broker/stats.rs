@@ -23,6 +23,10 @@ pub struct Stats {
     pub refused_upgrade: AtomicU64,
     /// Of these, because the machine could not take them: mostly no file descriptors.
     pub refused_machine: AtomicU64,
+    /// Log-ins refused: a wrong name or password, or nobody who may come.
+    pub logins_refused: AtomicU64,
+    /// Log-ins put off unchecked: too many at once, or after too many failures.
+    pub logins_put_off: AtomicU64,
     /// PUBLISH packets received.
     pub messages_in: AtomicU64,
     /// PUBLISH packets sent.

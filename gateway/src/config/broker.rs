@@ -8,7 +8,7 @@ use super::raw::Section;
 use super::tls;
 use super::value::{address, choice, count, duration, flag, list, parsed, path, size, url, word};
 use super::{Broker, BrokerMode, External, User, WebSocket};
-use crate::source::Filter;
+use crate::access::{Anonymous, Hash, Pattern, user_name};
 
 /// More clients than this need another machine.
 const MAX_CONNECTIONS: usize = 100_000;
@@ -36,11 +36,7 @@ pub(super) fn broker(mut broker: Section<'_, '_>) -> Broker {
         ),
     ];
     let tls = tls::server(&mut broker, over_tls);
-    let users: Vec<User> = broker
-        .sections("user")
-        .into_iter()
-        .filter_map(user)
-        .collect();
+    let users = users(broker.sections("user"));
 
     let listeners = [
         ("listen", listen),
@@ -50,8 +46,8 @@ pub(super) fn broker(mut broker: Section<'_, '_>) -> Broker {
             websocket.as_ref().map(|socket| socket.listen),
         ),
     ];
-    let allow_anonymous = allow_anonymous(&mut broker, listeners, users.is_empty());
-    pages_may_connect(&broker, websocket.as_ref(), allow_anonymous);
+    let anonymous = anonymous(&mut broker, listeners, users.is_empty());
+    pages_may_connect(&broker, websocket.as_ref(), anonymous);
     let mode = broker_mode(&mut broker);
     if mode == BrokerMode::Embedded && listeners.iter().all(|(_, at)| at.is_none()) {
         broker.warn(
@@ -69,7 +65,7 @@ pub(super) fn broker(mut broker: Section<'_, '_>) -> Broker {
         tls_listen,
         tls,
         websocket,
-        allow_anonymous,
+        anonymous,
         max_connections,
         max_connections_per_address: broker
             .take("max_connections_per_address", per_address)
@@ -131,9 +127,13 @@ fn origin(text: &str) -> Result<String, &'static str> {
 fn pages_may_connect(
     broker: &Section<'_, '_>,
     websocket: Option<&WebSocket>,
-    allow_anonymous: bool,
+    anonymous: Anonymous,
 ) {
-    if allow_anonymous && websocket.is_some_and(|socket| socket.origins.is_none()) {
+    let nobody_logs_in = match anonymous {
+        Anonymous::Everybody | Anonymous::Local => true,
+        Anonymous::Nobody => false,
+    };
+    if nobody_logs_in && websocket.is_some_and(|socket| socket.origins.is_none()) {
         broker.warn(
             "websocket_listen",
             "lets any page in, in any browser that reaches it, because nobody has to log in; write the pages \
@@ -143,17 +143,21 @@ fn pages_may_connect(
 }
 
 /// Everybody may come from this machine; who may come from the network must be said.
-fn allow_anonymous(
+fn anonymous(
     broker: &mut Section<'_, '_>,
     listeners: [(&str, Option<SocketAddr>); 3],
     nobody_is_named: bool,
-) -> bool {
+) -> Anonymous {
     let said = broker.take("allow_anonymous", flag);
     let open = listeners
         .into_iter()
         .find_map(|(key, listen)| Some((key, listen.filter(|at| !at.ip().is_loopback())?)));
     let Some((key, listen)) = open else {
-        return said.unwrap_or(true);
+        return match said {
+            None => Anonymous::Local,
+            Some(true) => Anonymous::Everybody,
+            Some(false) => Anonymous::Nobody,
+        };
     };
     if !broker.has("allow_anonymous") && nobody_is_named {
         let text = format!(
@@ -163,7 +167,10 @@ fn allow_anonymous(
         );
         broker.problem(key, text);
     }
-    said.unwrap_or(false)
+    match said {
+        Some(true) => Anonymous::Everybody,
+        Some(false) | None => Anonymous::Nobody,
+    }
 }
 
 fn broker_mode(broker: &mut Section<'_, '_>) -> BrokerMode {
@@ -196,22 +203,43 @@ fn broker_mode(broker: &mut Section<'_, '_>) -> BrokerMode {
     }
 }
 
-fn user(mut user: Section<'_, '_>) -> Option<User> {
-    // A wrong hash is not repeated: somebody may have written the password itself.
-    let hash = |value: &DeValue<'_>| match value.as_str() {
-        Some(text) if text.starts_with("$argon2") => Ok(text.to_owned()),
-        Some(_) | None => {
-            Err("is not an argon2 hash; write one that starts with \"$argon2id$\"".to_owned())
+/// Each name once.
+fn users(sections: Vec<Section<'_, '_>>) -> Vec<User> {
+    let mut users: Vec<(User, usize)> = Vec::new();
+    for mut section in sections {
+        let Some(user) = user(&mut section) else {
+            continue;
+        };
+        let line = section.line_of("name");
+        match users.iter().find(|(other, _)| other.name == user.name) {
+            Some((_, earlier)) => {
+                let text = format!(
+                    "{:?} is named on line {earlier} already; write each user once",
+                    user.name
+                );
+                section.problem("name", text);
+            }
+            None => users.push((user, line)),
         }
+    }
+    users.into_iter().map(|(user, _)| user).collect()
+}
+
+fn user(user: &mut Section<'_, '_>) -> Option<User> {
+    let made = "one that `sluice user hash` makes";
+    // A wrong hash is not repeated: somebody may have written the password itself.
+    let hash = |value: &DeValue<'_>| match value.as_str().map(Hash::parse) {
+        Some(Ok(hash)) => Ok(hash),
+        Some(Err(error)) => Err(format!("{error}; write {made}")),
+        None => Err(format!("is not an argon2 hash; write {made}")),
     };
     let filters = || {
-        list(parsed(
-            Filter::new,
-            "MQTT topic filters such as \"sensors/#\"",
-        ))
+        let allowed = "MQTT topic filters such as \"sensors/#\", with %u for the user's name and %c for the client id";
+        list(parsed(Pattern::new, allowed))
     };
-    let name = user.need("name", "the name to log in with", word);
-    let password_hash = user.need("password_hash", "an argon2 hash", hash);
+    let name = parsed(user_name, "1 to 128 bytes without control characters");
+    let name = user.need("name", "the name to log in with", name);
+    let password_hash = user.need("password_hash", made, hash);
     let publish = user.take("publish", filters());
     let subscribe = user.take("subscribe", filters());
     Some(User {

@@ -18,16 +18,6 @@ impl Config {
     pub fn unserved(&self) -> Vec<Unserved> {
         let protections = [
             (
-                !self.broker.allow_anonymous,
-                "broker.allow_anonymous = false: this version cannot tell users apart yet; keep the \
-                 broker on loopback or in a network that you trust, and write true",
-            ),
-            (
-                !self.broker.users.is_empty(),
-                "[[broker.user]]: users and their filters are not served by this version yet; leave \
-                 them out",
-            ),
-            (
                 self.web.tls.is_some(),
                 "web.tls_cert: HTTPS is not served by this version yet; leave it out",
             ),

@@ -73,6 +73,9 @@ impl Store {
             BrokerWrite::QueuePop { client, ordinal } => {
                 drop(self.queued.remove(&(client, ordinal)));
             }
+            BrokerWrite::UserSet { .. } | BrokerWrite::UserDrop { .. } => {
+                panic!("the broker makes no users")
+            }
         }
     }
 
@@ -180,6 +183,11 @@ impl Stand {
 
     /// As after kill -9: only what was committed is left.
     pub(crate) async fn restarted(self) -> Self {
+        self.restarted_as(BrokerConfig::open("home")).await
+    }
+
+    /// The same under another configuration.
+    pub(crate) async fn restarted_as(self, config: BrokerConfig) -> Self {
         let store = std::mem::take(&mut *self.desk.store.lock().unwrap());
         Self::start(self.config, store).await
     }

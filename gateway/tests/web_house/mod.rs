@@ -120,6 +120,8 @@ impl Facts for House {
             upstream: UpstreamStatus::off(),
             broker: BrokerStatus {
                 connections: 2,
+                logins_refused: 3,
+                logins_put_off: 4,
                 ..BrokerStatus::default()
             },
         })

@@ -1,7 +1,7 @@
 //! From accept to CONNACK: the version, who it is, and the session it goes on with.
 
 use super::{Connection, Seat};
-use crate::broker::auth::{Admission, Credentials, Identity, Peer};
+use crate::broker::auth::{Admission, Credentials, Peer, Permit};
 use crate::broker::codec::{self, Bad, Connect, Packet, Reason, Version, Welcome};
 use crate::broker::door::{Overdue, Place};
 use crate::broker::hub::Claim;
@@ -118,14 +118,12 @@ async fn welcome<'a, M: Mapper>(
     let client = assigned
         .clone()
         .unwrap_or_else(|| std::mem::take(&mut connect.client_id));
-    let identity = admit(core, &connect, &client, peer)
+    let permit = admit(core, &connect, &client, peer)
         .await
         .map_err(|(reason, what)| told(reason, what))?;
     if let Some(will) = &connect.will {
         let topic = std::str::from_utf8(&will.topic).unwrap_or_default();
-        if !(core.own_topics.may_publish(topic)
-            && core.access.may_publish(&identity, &client, topic))
-        {
+        if !(core.own_topics.may_publish(topic) && permit.may_publish(topic)) {
             Stats::add(&core.stats.denied, 1);
             return Err(told(
                 Reason::NotAuthorized,
@@ -143,7 +141,10 @@ async fn welcome<'a, M: Mapper>(
         connect.expiry_s = longest;
     }
     let line = Arc::new(Line::default());
-    let claim = core.hub.claim(&client, &line, connect.clean_start).await;
+    let claim = core
+        .hub
+        .claim(&client, &line, connect.clean_start, permit.user.as_deref())
+        .await;
     let Claim {
         slot,
         memory,
@@ -164,6 +165,7 @@ async fn welcome<'a, M: Mapper>(
         .await;
     let mut writes = Vec::new();
     let mut session = Session::new(&connect, &client, memory);
+    session.memory.owner.clone_from(&permit.user);
     let mut output = BytesMut::new();
     let welcome = Welcome {
         session_present: resumed,
@@ -182,7 +184,7 @@ async fn welcome<'a, M: Mapper>(
         session,
         slot,
         line,
-        identity,
+        permit,
         will: connect.will,
         has_rows: resumed && stays,
         intake,
@@ -205,7 +207,7 @@ async fn admit<M: Mapper>(
     connect: &Connect,
     client_id: &str,
     peer: &Peer,
-) -> Result<Identity, (Reason, &'static str)> {
+) -> Result<Arc<Permit>, (Reason, &'static str)> {
     let credentials = Credentials {
         client_id,
         username: connect.username.as_deref(),
@@ -213,11 +215,23 @@ async fn admit<M: Mapper>(
         peer,
     };
     match core.access.admit(credentials).await {
-        Admission::Granted(identity) => Ok(identity),
+        Admission::Granted(permit) => Ok(permit),
         Admission::BadCredentials => {
+            Stats::add(&core.stats.logins_refused, 1);
             Err((Reason::BadUserNameOrPassword, "wrong user name or password"))
         }
-        Admission::Denied => Err((Reason::NotAuthorized, "not allowed")),
+        Admission::Denied => {
+            Stats::add(&core.stats.logins_refused, 1);
+            Err((Reason::NotAuthorized, "not allowed"))
+        }
+        Admission::Busy => {
+            Stats::add(&core.stats.logins_put_off, 1);
+            Err((Reason::ServerBusy, "too many log-ins at once"))
+        }
+        Admission::TooSoon => {
+            Stats::add(&core.stats.logins_put_off, 1);
+            Err((Reason::ConnectionRateExceeded, "too many failed log-ins"))
+        }
     }
 }
 

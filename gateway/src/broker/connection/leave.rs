@@ -51,6 +51,11 @@ impl End {
                 publish_will: true,
                 wait: durable,
             },
+            Self::Revoked => Farewell {
+                reason: Some(Reason::NotAuthorized),
+                publish_will: true,
+                wait: durable,
+            },
             Self::Told(Order::TakenOver) => Farewell {
                 reason: Some(Reason::SessionTakenOver),
                 publish_will: true,
@@ -157,6 +162,10 @@ impl<M: Mapper> Connection<'_, M> {
                 .publish_wills(now_due.map(|will| *will), writes)
                 .await;
             hub.park(&self.slot, memory, absence, present);
+            if self.line.take_review() {
+                // It was asked when it had no ear any more, and the absent may have been judged before.
+                self.core.review_absent();
+            }
         } else {
             if self.has_rows {
                 // No message may be given a row after this one.

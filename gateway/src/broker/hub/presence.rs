@@ -3,6 +3,7 @@
 
 use super::due::{Due, DueKey, DueWhat};
 use super::{Hub, RetainHandling, Will};
+use crate::broker::auth::Permit;
 use crate::broker::intake::{Line, Order};
 use crate::broker::lifetime::Present;
 use crate::broker::session::{self, Absence, Memory, Whereabouts};
@@ -76,13 +77,20 @@ enum Attempt {
 }
 
 impl Hub {
-    /// Takes the client id for the connection behind `line`, after whoever holds it has left.
-    pub(crate) async fn claim(&self, client: &str, line: &Arc<Line>, clean_start: bool) -> Claim {
+    /// Takes the client id for the connection behind `line`, after whoever holds it has left. A session of
+    /// another user than `owner` ends.
+    pub(crate) async fn claim(
+        &self,
+        client: &str,
+        line: &Arc<Line>,
+        clean_start: bool,
+        owner: Option<&str>,
+    ) -> Claim {
         loop {
             let vacated = self.vacated.notified();
             tokio::pin!(vacated);
             vacated.as_mut().enable();
-            match self.try_claim(client, line, clean_start, now()) {
+            match self.try_claim(client, line, clean_start, owner, now()) {
                 Attempt::Claimed(claim) => return *claim,
                 Attempt::Occupied => vacated.await,
             }
@@ -94,6 +102,7 @@ impl Hub {
         client: &str,
         line: &Arc<Line>,
         clean_start: bool,
+        owner: Option<&str>,
         now: Instant,
     ) -> Attempt {
         let mut members = locked(&self.members);
@@ -119,7 +128,8 @@ impl Hub {
                     }
                     self.agenda.take_back(due);
                     let is_over = ends.is_some_and(|end| end <= now);
-                    if !clean_start && !is_over {
+                    let is_theirs = memory.owner.as_deref() == owner;
+                    if !clean_start && !is_over && is_theirs {
                         let memory = std::mem::take(memory);
                         member.epoch = self.key();
                         member.state = State::Here(Arc::clone(line));
@@ -313,6 +323,66 @@ impl Hub {
         matured
     }
 
+    /// Has every connection look again at what it may do.
+    pub(crate) fn ask_review(&self) {
+        let members = locked(&self.members);
+        #[expect(
+            clippy::iter_over_hash_type,
+            reason = "every line is asked the same; which first does not matter"
+        )]
+        for member in members.of.values() {
+            if let State::Here(line) = &member.state {
+                line.ask_review();
+            }
+        }
+    }
+
+    /// Ends the sessions without a connection that hold what their owner may not, told by `judge` from the
+    /// client id and the owner; wills that may not be said are taken away.
+    pub(crate) fn condemn(&self, judge: impl Fn(&str, Option<&str>) -> Option<Permit>) -> Matured {
+        let mut condemned = Matured::default();
+        let mut members = locked(&self.members);
+        let Members { of, away } = &mut *members;
+        let judged = away.len();
+        away.retain(|_, client| {
+            let Some(member) = of.get_mut(client) else {
+                return false;
+            };
+            let State::Away {
+                memory,
+                absence,
+                due,
+                ..
+            } = &mut member.state
+            else {
+                return false;
+            };
+            let permit = judge(client, memory.owner.as_deref());
+            absence.will.take_if(|will| {
+                let topic = std::str::from_utf8(&will.topic).unwrap_or_default();
+                let may_say = |permit: &Permit| permit.may_publish(topic);
+                !permit.as_ref().is_some_and(may_say)
+            });
+            if permit.is_some_and(|permit| member.slot.fits(&permit)) {
+                return true;
+            }
+            self.agenda.take_back(due);
+            condemned
+                .wills
+                .extend(absence.will.take().map(|will| *will));
+            member.epoch = self.key();
+            member.state = State::Ending;
+            self.forget(&member.slot);
+            condemned.ended.push(Arc::clone(&member.slot));
+            condemned.writes.push(BrokerWrite::SessionDrop {
+                client: client.as_ref().to_owned(),
+            });
+            false
+        });
+        tracing::debug!(judged, ended = condemned.ended.len(), "judged the absent");
+        condemned
+    }
+
     /// The row that [`Hub::mature`] changed is on its way to the writer.
     pub(crate) fn written(&self, slot: &Slot) {
         let mut members = locked(&self.members);
@@ -402,7 +472,7 @@ mod tests {
     }
 
     async fn claim_as(hub: &Hub, client: &str, clean_start: bool) -> Claim {
-        hub.claim(client, &Arc::default(), clean_start).await
+        hub.claim(client, &Arc::default(), clean_start, None).await
     }
 
     fn will(delay_s: u32) -> Will {

@@ -26,6 +26,8 @@ pub(crate) struct Memory {
     pub(crate) sent: u64,
     /// Seconds; `u32::MAX` is for ever.
     pub(crate) expiry_s: u32,
+    /// The user who made it: nobody else goes on with it. `None`: anonymous.
+    pub(crate) owner: Option<String>,
 }
 
 #[derive(Debug)]
@@ -108,6 +110,7 @@ struct Stored {
     subscriptions: BTreeMap<String, Grant>,
     sent: u64,
     away: Option<StoredAbsence>,
+    owner: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -151,6 +154,7 @@ fn encode(
                 will: will.map(StoredWill::of),
             }),
         },
+        owner: memory.owner.clone(),
     };
     postcard::to_extend(&stored, vec![FORMAT]).expect("writing to memory does not fail")
 }
@@ -168,6 +172,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Remembered> {
             received: stored.received,
             expiry_s: stored.expiry_s,
             sent: stored.sent,
+            owner: stored.owner,
             ..Memory::default()
         },
         subscriptions: stored.subscriptions,

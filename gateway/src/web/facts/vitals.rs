@@ -4,8 +4,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{PoisonError, RwLock};
 
+use crate::rows::BrokerStatus;
 use crate::web::reading::Readiness;
-use crate::web::rows::BrokerStatus;
 
 /// What only the running daemon knows, told by those who see it happen.
 pub struct Vitals {
@@ -16,7 +16,7 @@ pub struct Vitals {
 }
 
 impl Vitals {
-    /// Those of a daemon before anything listens; `broker` says how the broker is.
+    /// Those of a daemon before anything listens; `broker` tells how the broker is doing.
     #[must_use]
     pub fn starting(broker: impl Fn() -> BrokerStatus + Send + Sync + 'static) -> Self {
         Self {
