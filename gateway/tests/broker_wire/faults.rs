@@ -2,28 +2,30 @@
 
 use crate::raw::{Hello, Raw, STAY, V4, V5};
 use crate::stand::{POISON, Stand};
-use gateway::broker::{Access, Admission, BrokerConfig, Credentials, Identity, Open, Pending};
+use gateway::broker::{Access, Admission, BrokerConfig, Credentials, Pending, Permit, Standing};
 use std::sync::Arc;
 
-/// Does not survive a client or a filter of this name.
+/// Does not survive a client of this name, nor looking again at what one of that name may do.
 struct Fragile;
+
+const RECONSIDERED: &str = "reconsidered";
 
 impl Access for Fragile {
     fn admit<'a>(&'a self, credentials: Credentials<'a>) -> Pending<'a> {
         let client = credentials.client_id.to_owned();
         Box::pin(async move {
             assert_ne!(client, POISON, "a fault that a test asks for");
-            Admission::Granted(Identity::default())
+            Admission::Granted(Arc::default())
         })
     }
 
-    fn may_publish(&self, who: &Identity, client_id: &str, topic: &str) -> bool {
-        Open.may_publish(who, client_id, topic)
+    fn standing(&self, _permit: &Permit, client_id: &str) -> Standing {
+        assert_ne!(client_id, RECONSIDERED, "a fault that a test asks for");
+        Standing::Same
     }
 
-    fn may_subscribe(&self, _who: &Identity, _client_id: &str, filter: &str) -> bool {
-        assert_ne!(filter, POISON, "a fault that a test asks for");
-        true
+    fn absent(&self, _user: Option<&str>, _client_id: &str) -> Option<Permit> {
+        Some(Permit::default())
     }
 }
 
@@ -56,7 +58,7 @@ async fn a_fault_while_a_publish_is_read_loses_the_connection_and_not_the_sessio
 }
 
 #[tokio::test]
-async fn a_fault_while_a_client_is_greeted_or_subscribes_is_its_own() {
+async fn a_fault_while_a_client_is_greeted_or_looked_at_again_is_its_own() {
     let config = BrokerConfig {
         access: Arc::new(Fragile),
         ..BrokerConfig::open("home")
@@ -67,9 +69,10 @@ async fn a_fault_while_a_client_is_greeted_or_subscribes_is_its_own() {
         let mut refused = Raw::open(stand.address, false).await;
         refused.send(&crate::raw::connect(POISON, V4)).await;
         assert_eq!(refused.closed().await, None);
-        let mut client = Raw::client(stand.address, "c", V5).await;
-        client.send_subscribe(POISON, 1).await;
-        assert_eq!(client.closed().await, Some(0x80), "it is told");
+        let mut client = Raw::open(stand.address, false).await;
+        client.send(&crate::raw::connect(RECONSIDERED, V5)).await;
+        assert_eq!(client.recv().await.0, 0x20, "it was let in");
+        client.closed().await;
     }
     bystander.publish_acked("t", "x", false).await;
 }

@@ -4,7 +4,7 @@ use crate::authority::{Authority, Paper, SERVER};
 use crate::raw::{Raw, V4, V5, connect};
 use crate::stand::Stand;
 use gateway::broker::{
-    Access, BrokerConfig, Credentials, Identity, Limits, Pending, Stats, Tls, Transport,
+    Access, BrokerConfig, Credentials, Limits, Pending, Permit, Standing, Stats, Tls, Transport,
 };
 use gateway::config::ClientCertificate;
 use gateway::tls::{self, TlsError};
@@ -25,12 +25,12 @@ impl Access for Guest {
         gateway::broker::Open.admit(credentials)
     }
 
-    fn may_publish(&self, _who: &Identity, _client_id: &str, _topic: &str) -> bool {
-        true
+    fn standing(&self, _permit: &Permit, _client_id: &str) -> Standing {
+        Standing::Same
     }
 
-    fn may_subscribe(&self, _who: &Identity, _client_id: &str, _filter: &str) -> bool {
-        true
+    fn absent(&self, _user: Option<&str>, _client_id: &str) -> Option<Permit> {
+        Some(Permit::default())
     }
 }
 
