@@ -189,7 +189,7 @@ impl Stand {
     /// The same under another configuration.
     pub(crate) async fn restarted_as(self, config: BrokerConfig) -> Self {
         let store = std::mem::take(&mut *self.desk.store.lock().unwrap());
-        Self::start(self.config, store).await
+        Self::start(config, store).await
     }
 
     pub(crate) fn disk(&self, now: Disk) {
