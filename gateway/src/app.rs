@@ -3,18 +3,21 @@
 //! Start: store → site → broker → writer → web. Stop: the broker stops reading and lets what it
 //! read be acknowledged, the writer commits and seals what is left, the web lets requests end.
 
+use crate::board::Board;
 use crate::broker::{Broker, BrokerConfig, Fanout, Limits, Open, Qos, Restored};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control;
 use crate::ingest::{
     Announced, COMMANDS, Command, INTAKE_SUBMISSIONS, IngestStats, Intake, Observer, PayloadMapper,
-    Site, SiteError, Writer,
+    Site, SiteError, Standing, Writer, in_words,
 };
 use crate::rows;
 use crate::source::Verdict;
-use crate::store::{OpenError, Options, Store, StoreError, View};
-use crate::web::facts::{StoreFacts, Vitals};
+use crate::store::{
+    Aside, Failure, Incident, OpenError, Options, Store, StoreError, View, set_aside,
+};
+use crate::web::facts::{StoreFacts, Vitals, alerts};
 use crate::web::live::{Feed, LiveEvent};
 use crate::web::{Names, Web};
 use arc_swap::ArcSwap;
@@ -59,6 +62,19 @@ pub enum AppError {
     Writer(&'static str),
 }
 
+impl AppError {
+    /// What it means for the store.
+    fn failure(&self) -> Failure {
+        match self {
+            Self::Open(error) => error.failure(),
+            Self::Store(error) | Self::Site(SiteError::Store(error)) => error.failure(),
+            Self::Site(SiteError::Moved { .. }) | Self::Listen { .. } | Self::Writer(_) => {
+                Failure::Otherwise
+            }
+        }
+    }
+}
+
 /// A gateway that listens, and is not running yet.
 pub struct App {
     config: Arc<Config>,
@@ -99,22 +115,37 @@ pub struct Running {
 impl App {
     /// Opens the store and takes the addresses. `generation` tells this store from any other, if
     /// it is created now.
+    ///
+    /// A store that is damaged is set aside, whole, for a new one: an incident says so for as long as
+    /// its file lies there.
     pub async fn build(config: Config, clock: Clock, generation: u64) -> Result<Self, AppError> {
+        Self::build_with(config, clock, generation, None).await
+    }
+
+    /// The same after a store was found `damaged` while it was used: it is set aside without being
+    /// asked again.
+    pub async fn build_after_damage(
+        config: Config,
+        clock: Clock,
+        generation: u64,
+        damaged: String,
+    ) -> Result<Self, AppError> {
+        Self::build_with(config, clock, generation, Some(damaged)).await
+    }
+
+    async fn build_with(
+        config: Config,
+        clock: Clock,
+        generation: u64,
+        damaged: Option<String>,
+    ) -> Result<Self, AppError> {
         let config = Arc::new(config);
         let options = Options {
             generation,
             ..Options::default()
         };
-        let (path, known, hands) = (
-            config.store.path.clone(),
-            Arc::clone(&config),
-            clock.clone(),
-        );
-        let opening = tokio::task::spawn_blocking(move || {
-            let mut store = Store::open(&path, &options)?;
-            let site = Site::open(&mut store, known, &hands)?;
-            Ok::<_, AppError>((store, site))
-        });
+        let (known, hands) = (Arc::clone(&config), clock.clone());
+        let opening = tokio::task::spawn_blocking(move || open(&known, &hands, &options, damaged));
         let opened = opening.await;
         let (store, site) = opened.map_err(|_| AppError::Writer("could not open the store"))??;
         let mqtt = bind(config.broker.listen, "MQTT", "broker").await?;
@@ -171,14 +202,19 @@ impl App {
         };
         let feed = Feed::default();
         let counting = broker.clone();
-        let vitals = Arc::new(Vitals::starting(move || {
-            counting.stats().connections.load(Relaxed)
-        }));
-        let observer = Announcer {
+        let stats = Arc::new(IngestStats::default());
+        let vitals = Vitals::starting(move || counting.stats().connections.load(Relaxed));
+        let vitals = Arc::new(vitals.counting(Arc::clone(&stats)));
+        let fanout = broker.fanout();
+        let mut observer = Announcer {
             feed: feed.clone(),
             vitals: Arc::clone(&vitals),
+            board: Board::new(&config.site.id, fanout.clone(), feed.clone()),
+            incidents: view.incidents()?,
+            config: Arc::clone(&config),
+            clock: clock.clone(),
         };
-        let fanout = broker.fanout();
+        observer.say_alerts();
         let writer = Writer::new(
             store,
             site,
@@ -186,8 +222,8 @@ impl App {
             Arc::clone(&config),
             clock.clone(),
             observer,
-        );
-        let stats = writer.stats();
+        )
+        .counting(Arc::clone(&stats));
         let intake = Intake {
             submissions: intake,
             commands: orders,
@@ -289,7 +325,7 @@ impl Running {
         let ended = ending
             .await
             .map_err(|_| AppError::Writer("could not be waited for"))?;
-        let store = ended.map_err(|_| AppError::Writer("failed for a fault of our own"))??;
+        // Whatever became of the writer, the addresses are free when this returns.
         let web = self.web.await;
         let control = match self.control {
             Some(control) => control.await,
@@ -298,6 +334,7 @@ impl Running {
         if web.and(control).is_err() {
             tracing::error!("the web server failed for a fault of our own");
         }
+        let store = ended.map_err(|_| AppError::Writer("failed for a fault of our own"))??;
         Ok(store)
     }
 }
@@ -306,9 +343,33 @@ impl Running {
 struct Announcer {
     feed: Feed,
     vitals: Arc<Vitals>,
+    board: Board,
+    incidents: Vec<Incident>,
+    config: Arc<Config>,
+    clock: Clock,
+}
+
+impl Announcer {
+    fn say_alerts(&mut self) {
+        let (standing, since_ms) = self.vitals.standing();
+        let dir = &self.config.store.path;
+        self.board
+            .show(alerts(&self.incidents, dir, &standing, since_ms));
+    }
 }
 
 impl Observer for Announcer {
+    fn standing(&mut self, standing: &Standing) {
+        self.vitals
+            .set_standing(standing.clone(), self.clock.wall_ms());
+        self.say_alerts();
+    }
+
+    fn incidents(&mut self, incidents: &[Incident]) {
+        self.incidents = incidents.to_vec();
+        self.say_alerts();
+    }
+
     fn committed(&mut self, announced: &Announced<'_>) {
         self.vitals.commits.fetch_add(1, Relaxed);
         if self.feed.watchers() == 0 {
@@ -348,6 +409,54 @@ impl Observer for Announcer {
         });
         self.feed
             .publish(readings.chain(days).chain(diffs).chain(rests));
+    }
+}
+
+/// Opens the store and its site; one that is damaged is set aside, and `damaged` says that it is.
+fn open(
+    config: &Arc<Config>,
+    clock: &Clock,
+    options: &Options,
+    damaged: Option<String>,
+) -> Result<(Store, Site), AppError> {
+    let path = &config.store.path;
+    let read = || {
+        let mut store = Store::open(path, options)?;
+        let site = Site::open(&mut store, Arc::clone(config), clock)?;
+        Ok::<_, AppError>((store, site))
+    };
+    let why = match damaged {
+        Some(why) => why,
+        None => match read() {
+            Err(error) if error.failure() == Failure::Damaged => in_words(&error),
+            Ok((mut store, site)) => {
+                tend_incidents(&mut store, config, None, clock);
+                return Ok((store, site));
+            }
+            Err(error) => return Err(error),
+        },
+    };
+    let aside = set_aside(path, &why, clock.wall_ms())?;
+    tracing::error!(
+        file = %path.join(&aside.file).display(),
+        why,
+        "the store is damaged: it was set aside whole, and the gateway goes on with an empty one"
+    );
+    let (mut store, site) = read()?;
+    tend_incidents(&mut store, config, Some(&aside), clock);
+    Ok((store, site))
+}
+
+/// On a disk without room they are written down later.
+fn tend_incidents(store: &mut Store, config: &Config, aside: Option<&Aside>, clock: &Clock) {
+    if store.failed().is_some() {
+        return;
+    }
+    if let Err(error) = store.tend_incidents(&config.store.backups, aside, clock.wall_ms()) {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "what lies beside the store could not be looked at"
+        );
     }
 }
 

@@ -199,6 +199,7 @@ async fn carry_out(commands: &mpsc::Sender<Command>, order: Order) -> Response {
                 Refusal::Value(reason) => (StatusCode::BAD_REQUEST, reason.code()),
                 Refusal::Forgotten => (StatusCode::BAD_REQUEST, "forgotten"),
                 Refusal::NothingLate => (StatusCode::NOT_FOUND, "nothing_late"),
+                Refusal::Outage(_) => (StatusCode::SERVICE_UNAVAILABLE, "outage"),
                 Refusal::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store"),
             };
             failed(status, code, refusal.to_string())

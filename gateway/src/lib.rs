@@ -20,6 +20,7 @@
 //! | [`app`] | wires them together |
 
 pub mod app;
+mod board;
 pub mod broker;
 pub mod cli;
 pub mod clock;

@@ -61,6 +61,9 @@ pub enum Refusal {
     /// There were none to accept.
     #[error("no reading that was set aside matches; `sluice late` lists them")]
     NothingLate,
+    /// The store takes nothing at the moment.
+    #[error("nothing can be changed now: {0}")]
+    Outage(String),
     /// The disk did not take it.
     #[error("the change was not committed")]
     Store(#[source] StoreError),

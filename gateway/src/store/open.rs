@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use redb::backends::FileBackend;
 use redb::{Builder, Database, ReadableDatabase, StorageBackend};
 
-use super::error::{Fault, OpenError};
+use super::ballast;
+use super::error::{Failure, Fault, OpenError, is_cut_short};
 use super::shield::Shield;
 use super::tables::{self, LOG, META, META_CHECKPOINT, META_SCHEMA, SCHEMA};
 use super::types::{Checkpoint, Counters, Tail};
@@ -19,6 +20,8 @@ use super::{Options, log, rows};
 
 /// The store's file, in its directory.
 pub const FILE: &str = "sluice.redb";
+/// What a backend of the caller's is called in errors.
+pub(super) const IN_MEMORY: &str = "memory";
 /// The name it is created under.
 const FILE_NEW: &str = "sluice.redb.new";
 
@@ -27,6 +30,26 @@ pub(super) struct Opened {
     pub(super) database: Database,
     pub(super) shield: Shield,
     pub(super) known: Known,
+    pub(super) lift: Lift,
+}
+
+/// Whether what opening wrote is on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lift {
+    /// It is: the file may be written.
+    Done,
+    /// The disk has no room for it. It is held in memory, so the file can be read, not written.
+    NoRoom,
+}
+
+impl Lift {
+    /// What that is for who wants to write.
+    pub(super) fn failure(self) -> Option<Failure> {
+        match self {
+            Self::Done => None,
+            Self::NoRoom => Some(Failure::DiskFull),
+        }
+    }
 }
 
 /// What the writer keeps in mind.
@@ -148,11 +171,16 @@ pub(super) fn open_backend(
         Ok(Err(Refusal::Fault(error))) => return Err(fault(error, path)),
         Err(_panic) => return Err(damaged(path, "its pages contradict each other")),
     };
-    shield.lift().map_err(failed("repair", path))?;
+    let lift = match shield.lift() {
+        Ok(()) => Lift::Done,
+        Err(error) if ballast::is_full(&error) => Lift::NoRoom,
+        Err(error) => return Err(failed("repair", path)(error)),
+    };
     Ok(Opened {
         database,
         shield,
         known,
+        lift,
     })
 }
 
@@ -225,7 +253,7 @@ fn backend(file: File, path: &Path) -> Result<FileBackend, OpenError> {
     FileBackend::new(file).map_err(|error| fault(error.into(), path))
 }
 
-fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+pub(super) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
     let path: PathBuf = path.to_owned();
     move |source| OpenError::Io {
         doing,
@@ -241,19 +269,14 @@ fn damaged(path: &Path, why: impl ToString) -> OpenError {
     }
 }
 
-fn fault(error: Fault, path: &Path) -> OpenError {
+pub(super) fn fault(error: Fault, path: &Path) -> OpenError {
     match error {
         Fault::Database(redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch) => {
             OpenError::Locked(path.to_owned())
         }
         // redb says InvalidData of a file that is not its own, and reads past the end of a short
         // one.
-        Fault::Database(redb::Error::Io(source))
-            if !matches!(
-                source.kind(),
-                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
-            ) =>
-        {
+        Fault::Database(redb::Error::Io(source)) if !is_cut_short(&source) => {
             failed("open", path)(source)
         }
         Fault::Database(error) => damaged(path, error),

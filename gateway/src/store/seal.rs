@@ -18,7 +18,7 @@ use super::tables::{
 };
 use super::types::{Checkpoint, LateRow, Letter, Seal, Sealed, SensorState};
 use super::view::unsealed;
-use super::{Failed, Options, Store};
+use super::{Options, Store};
 
 /// What the log's tail holds, sorted out.
 #[derive(Default)]
@@ -59,7 +59,7 @@ impl Store {
             txn.commit()?;
             Ok(written)
         });
-        self.failed = Failed::of(&written);
+        self.failed = written.as_ref().err().map(StoreError::failure);
         let (checkpoint, sealed) = written?;
         self.shared.overlay().clear();
         self.known.checkpoint = checkpoint;

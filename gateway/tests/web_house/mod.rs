@@ -116,9 +116,14 @@ impl Facts for House {
             store: StoreStatus {
                 bytes: 1_572_864,
                 commits: 12,
+                free_bytes: Some(3_221_225_472),
+                state: Word::Borrowed("ok"),
+                refusal: None,
+                failures: 0,
             },
             upstream: UpstreamStatus::off(),
             broker: BrokerStatus { connections: 2 },
+            incidents: Vec::new(),
         })
     }
 
