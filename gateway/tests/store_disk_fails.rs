@@ -113,7 +113,7 @@ impl Run {
 }
 
 fn fail_everywhere(seed: u64, options: Options) {
-    let turns = if is_long() { 12 } else { 4 };
+    let turns = if is_long() { 12 } else { 3 };
     let run = Run::of(script(seed, turns), options);
     for nth in 0..run.ops {
         for kind in [io::ErrorKind::StorageFull, io::ErrorKind::Other] {

@@ -2,7 +2,7 @@
 //!
 //! Two halves. The [`mod@reference`] says what the rows must be. The rest is what a user has: messages
 //! in some order of [`arrival`], [`mqtt`], a [`courier`] who does not give up, the [`daemon`] as a
-//! process, and the HTTP [`api`]. Nothing here calls the engine or the gateway: a judge who asks the
+//! process, a small [`disk`], and the HTTP [`api`]. Nothing here calls the engine or the gateway: a judge who asks the
 //! accused proves nothing.
 
 pub mod api;
@@ -10,6 +10,7 @@ pub mod arrival;
 pub mod courier;
 pub mod daemon;
 pub mod dice;
+pub mod disk;
 pub mod mqtt;
 pub mod reference;
 pub mod rows;
