@@ -218,6 +218,13 @@ impl Daemon {
         self.process.kill();
     }
 
+    /// Waits until it serves again, after it began anew by itself.
+    #[must_use]
+    pub fn begun_anew(self) -> Self {
+        let process = self.process;
+        Starting { process }.ready()
+    }
+
     /// SIGTERM.
     ///
     /// # Panics
