@@ -18,6 +18,7 @@ mod decimal;
 #[cfg(test)]
 mod document;
 mod error;
+mod forget;
 mod incident;
 mod late;
 mod log;

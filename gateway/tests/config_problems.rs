@@ -115,7 +115,7 @@ sluice.toml:58: wbe: is not a known key; did you mean "web"?
 }
 
 /// A configuration with one mistake, and what is said of it.
-const MISTAKES: [(&str, &str); 25] = [
+const MISTAKES: [(&str, &str); 27] = [
     (
         "[site]\nid = \"\"",
         "2: site.id: \"\" cannot name a site; write 1 to 32 of a-z, 0-9 and -",
@@ -139,6 +139,14 @@ const MISTAKES: [(&str, &str); 25] = [
     (
         "[store]\nretain_readings = \"8d\"",
         "2: store.retain_readings: is too short: late readings correct days that must still be there; write at least 2 days more than time.allowed_lateness",
+    ),
+    (
+        "[store]\nretain_letters = \"1h\"",
+        "2: store.retain_letters: \"1h\" is not within 1d to 36500d",
+    ),
+    (
+        "[store]\nbackups = \"\"",
+        "2: store.backups: is empty; write a text",
     ),
     (
         "[broker]\nmode = \"external\"",

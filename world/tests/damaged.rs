@@ -195,6 +195,7 @@ async fn damage_that_is_met_later_ends_in_a_new_store_and_not_in_a_loop() {
     assert_eq!(set_aside(&place).len(), 0, "nothing of it was needed yet");
     let (code, text) = daemon.api.answer("/api/v1/readings?sensor=TH1").await;
     assert_eq!(code, 500, "{text}");
+    assert!(text.contains("\\\"blocks\\\" is damaged"), "{text}");
     publish(&daemon, "2020-01-07 12:00:00", "21.5").await;
     // A correction of the day that is damaged, from somebody who does not give up.
     let correction = reading("2020-01-01 12:00:00", "22.5");

@@ -21,6 +21,8 @@ const DAYS: u32 = 12;
 const WINDOW: usize = 100;
 /// How often a client comes back to a full disk: enough to see that nothing is tried for it.
 const ATTEMPTS: usize = 8;
+/// A daemon that refuses so often will not stop refusing.
+const MOST_REFUSALS: usize = 200;
 const BALLAST: &str = "sluice.ballast";
 const BALLAST_BYTES: u64 = 8 << 20;
 
@@ -51,9 +53,30 @@ async fn deliver_until_full(courier: &mut Courier, daemon: &Daemon) {
     deliver_until_refused(courier, daemon).await;
 }
 
-/// Delivers everything, coming back as often as it takes.
+/// Delivers everything, coming back as often as it takes: each refusal takes its time.
 async fn deliver_all(courier: &mut Courier, daemon: &Daemon) {
-    while courier.deliver(daemon.mqtt, usize::MAX).await != Pause::Done {}
+    for _ in 0..MOST_REFUSALS {
+        if courier.deliver(daemon.mqtt, usize::MAX).await == Pause::Done {
+            return;
+        }
+    }
+    panic!("it is refused for ever: {}", store_status(daemon).await);
+}
+
+/// Sends what is no reading, a kilobyte each, until the disk takes no more.
+async fn letters_until_refused(daemon: &Daemon) {
+    let connected = Client::connect(daemon.mqtt, "noise", Stay::Clean).await;
+    let mut client = connected.expect("it listens").0;
+    let noise = [b'x'; 1000];
+    let mut sent = 0;
+    while client
+        .publish("sensors/TH1", &noise, Qos::One, false)
+        .await
+        .is_ok()
+    {
+        sent += 1;
+        assert!(sent < 10_000, "a full disk takes no more");
+    }
 }
 
 async fn store_status(daemon: &Daemon) -> Value {
@@ -216,6 +239,34 @@ async fn a_daemon_that_is_stopped_while_the_disk_is_full_has_lost_nothing() {
     assert_promises_kept(&daemon, &courier).await;
     deliver_all(&mut courier, &daemon).await;
     assert_rows_of(&daemon, &lines).await;
+    daemon.kill();
+}
+
+/// Old readings go when there is no room for new ones: their pages take what comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn retention_makes_room_on_a_full_disk() {
+    let disk = Disk::of_mib(DISK_MIB);
+    let place = place_on(&disk);
+    let config = fs::read_to_string(place.config()).expect("there is one");
+    let (long, short) = ("retain_readings = \"400d\"", "retain_readings = \"9d\"");
+    assert!(config.contains(long), "the configuration says {long}");
+    place.configure(&config.replacen(long, short, 1));
+    let daemon = place.start();
+    let lines = home();
+    let most = lines.len() - 4 * WINDOW;
+    let mut courier = Courier::new("courier", Qos::One, WINDOW, lines.clone());
+    let pause = courier.deliver(daemon.mqtt, most).await;
+    assert_eq!(pause, Pause::Promised);
+    disk.fill();
+    letters_until_refused(&daemon).await;
+    deliver_all(&mut courier, &daemon).await;
+    let store = store_status(&daemon).await;
+    assert_ne!(store["state"], "full", "{store}");
+    let failures = store["failures"].as_u64().expect("a number");
+    assert!(failures > 0, "the disk was full: {store}");
+    let counters = daemon.api.counters().await;
+    let expected = compute(&seed_home(Tz::UTC), payloads(&lines)).counters;
+    assert_eq!(counters["accepted"], expected.accepted);
     daemon.kill();
 }
 

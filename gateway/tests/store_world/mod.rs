@@ -288,6 +288,7 @@ pub fn bare_seal() -> Seal<'static> {
         rests: Vec::new(),
         day_of: &day_of,
         drop_before: None,
+        forget_before_ms: None,
         kept_from: &|_, day| day,
     }
 }
@@ -320,6 +321,7 @@ impl Step {
                     rests: vec![(BalanceId(0), day, rest(value))],
                     day_of: &day_of,
                     drop_before: *drop_before,
+                    forget_before_ms: drop_before.map(|_| START_MS + i64::from(*turn) - 3),
                     kept_from: &|_, day| day,
                 };
                 store.seal(seal).map(|_proof| ())
