@@ -79,8 +79,7 @@ impl AppError {
 pub struct App {
     config: Arc<Config>,
     clock: Clock,
-    store: Store,
-    site: Site,
+    kept: Kept,
     mqtt: TcpListener,
     http: TcpListener,
     control: Option<control::Socket>,
@@ -147,14 +146,13 @@ impl App {
         let (known, hands) = (Arc::clone(&config), clock.clone());
         let opening = tokio::task::spawn_blocking(move || open(&known, &hands, &options, damaged));
         let opened = opening.await;
-        let (store, site) = opened.map_err(|_| AppError::Writer("could not open the store"))??;
+        let kept = opened.map_err(|_| AppError::Writer("could not open the store"))??;
         let mqtt = bind(config.broker.listen, "MQTT", "broker").await?;
         let http = bind(config.web.listen, "HTTP", "web").await?;
         Ok(Self {
             config,
             clock,
-            store,
-            site,
+            kept,
             mqtt,
             http,
             control: None,
@@ -180,14 +178,17 @@ impl App {
         let Self {
             config,
             clock,
-            store,
-            site,
+            kept:
+                Kept {
+                    store,
+                    site,
+                    restored,
+                },
             mqtt,
             http,
             control,
         } = self;
         let view = store.view();
-        let restored = restored(&view)?;
         let (submissions, intake) = mpsc::channel(INTAKE_SUBMISSIONS);
         let (commands, orders) = mpsc::channel(COMMANDS);
         let broker = Broker::start(
@@ -412,26 +413,38 @@ impl Observer for Announcer {
     }
 }
 
-/// Opens the store and its site; one that is damaged is set aside, and `damaged` says that it is.
+/// What a gateway goes on from.
+struct Kept {
+    store: Store,
+    site: Site,
+    restored: Restored,
+}
+
+/// Opens the store and all that is read of it at the start; one that is damaged is set aside, and `damaged` says that it is.
 fn open(
     config: &Arc<Config>,
     clock: &Clock,
     options: &Options,
     damaged: Option<String>,
-) -> Result<(Store, Site), AppError> {
+) -> Result<Kept, AppError> {
     let path = &config.store.path;
     let read = || {
         let mut store = Store::open(path, options)?;
         let site = Site::open(&mut store, Arc::clone(config), clock)?;
-        Ok::<_, AppError>((store, site))
+        let restored = restored(&store.view())?;
+        Ok::<_, AppError>(Kept {
+            store,
+            site,
+            restored,
+        })
     };
     let why = match damaged {
         Some(why) => why,
         None => match read() {
             Err(error) if error.failure() == Failure::Damaged => in_words(&error),
-            Ok((mut store, site)) => {
-                tend_incidents(&mut store, config, None, clock);
-                return Ok((store, site));
+            Ok(mut kept) => {
+                tend_incidents(&mut kept.store, config, None, clock);
+                return Ok(kept);
             }
             Err(error) => return Err(error),
         },
@@ -442,9 +455,9 @@ fn open(
         why,
         "the store is damaged: it was set aside whole, and the gateway goes on with an empty one"
     );
-    let (mut store, site) = read()?;
-    tend_incidents(&mut store, config, Some(&aside), clock);
-    Ok((store, site))
+    let mut kept = read()?;
+    tend_incidents(&mut kept.store, config, Some(&aside), clock);
+    Ok(kept)
 }
 
 /// On a disk without room they are written down later.

@@ -13,6 +13,11 @@ use world::mqtt::{Client, Qos, Stay};
 const LOG: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("log");
 const BLOCKS: TableDefinition<'_, (u32, i32, u64), &[u8]> = TableDefinition::new("blocks");
 
+const SENSORS: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("sensors");
+const DAYS: TableDefinition<'_, (u32, i32), &[u8]> = TableDefinition::new("days");
+const RETAINED: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("retained");
+const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+
 /// Not a store.
 fn noise() -> Vec<u8> {
     vec![7; 100_000]
@@ -158,6 +163,53 @@ async fn the_newest_backup_is_named_with_what_brings_it_back() {
     let daemon = place.start();
     assert_eq!(daemon.api.counters().await["accepted"], 1);
     daemon.kill();
+}
+
+/// The same where the key is a name.
+fn damage_named(place: &Place, table: TableDefinition<'_, &'static str, &'static [u8]>) {
+    let database = Database::open(place.data().join(FILE)).expect("a store is a redb file");
+    let txn = database.begin_write().expect("nobody else has it open");
+    let mut table = txn.open_table(table).expect("every store has it");
+    let first = table.first().expect("it can be read");
+    let (name, mut value) = first.map_or_else(
+        || panic!("it holds something"),
+        |(name, value)| (name.value().to_owned(), value.value().to_vec()),
+    );
+    value[2] ^= 1;
+    table
+        .insert(name.as_str(), value.as_slice())
+        .expect("it fits");
+    drop(table);
+    txn.commit().expect("there is room");
+}
+
+/// Whatever the gateway reads when it starts.
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_never_keeps_the_gateway_from_starting() {
+    let damages: [(&str, fn(&Place)); 4] = [
+        ("sensors", |place| damage(place, SENSORS)),
+        ("days", |place| damage(place, DAYS)),
+        ("retained", |place| damage_named(place, RETAINED)),
+        ("meta", |place| damage_named(place, META)),
+    ];
+    for (table, damage) in damages {
+        let place = Place::new();
+        let daemon = place.start();
+        publish(&daemon, "2020-01-01 12:00:00", "21.5").await;
+        let mut client = client(&daemon).await;
+        let kept = client.publish("kept", b"for good", Qos::One, true);
+        kept.await.expect("it is taken");
+        daemon.terminate();
+        assert!(daemon.ended().success());
+        damage(&place);
+        let daemon = place.start();
+        let aside = set_aside(&place);
+        assert_eq!(aside.len(), 1, "{table}");
+        let alert = alert_of(&daemon, &aside[0]).await;
+        let text = alert["text"].as_str().expect("text");
+        assert!(text.contains(&format!("\"{table}\"")), "{text}");
+        daemon.kill();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,7 +16,7 @@ use super::error::{Failure, Fault, OpenError, is_cut_short};
 use super::shield::Shield;
 use super::tables::{self, LOG, META, META_CHECKPOINT, META_SCHEMA, SCHEMA};
 use super::types::{Checkpoint, Counters, Tail};
-use super::{Options, log, rows};
+use super::{Options, incident, log, rows, scan};
 
 /// The store's file, in its directory.
 pub const FILE: &str = "sluice.redb";
@@ -196,7 +196,8 @@ impl<E: Into<Fault>> From<E> for Refusal {
     }
 }
 
-/// Reads the version, then what the writer must know: the checkpoint and the heads of the log.
+/// Reads the version, then what no gateway starts without: the checkpoint, the names, the heads of the
+/// log.
 fn inspect(database: &Database) -> Result<Known, Refusal> {
     let txn = database.begin_read()?;
     let meta = txn.open_table(META)?;
@@ -208,6 +209,9 @@ fn inspect(database: &Database) -> Result<Known, Refusal> {
     if schema > SCHEMA {
         return Err(Refusal::Newer(schema));
     }
+    scan::sensors(&txn)?;
+    scan::balances(&txn)?;
+    incident::incidents(&txn)?;
     Ok(known(&txn)?)
 }
 
