@@ -346,10 +346,11 @@ impl Store {
 impl Drop for Store {
     /// Closes the file even while views live: they find it closed.
     fn drop(&mut self) {
-        *self
+        let mut open = self
             .shared
             .open
             .write()
-            .unwrap_or_else(PoisonError::into_inner) = None;
+            .unwrap_or_else(PoisonError::into_inner);
+        reopen::close(&mut open);
     }
 }

@@ -126,6 +126,13 @@ impl Place {
     }
 }
 
+/// Closes the file, which releases its lock. redb may panic over one that was changed behind its back;
+/// what it leaves then is what a power cut leaves.
+pub(super) fn close(open: &mut Option<Open>) {
+    let closing = open.take();
+    drop(catch_unwind(AssertUnwindSafe(|| drop(closing))));
+}
+
 impl Store {
     /// Closes the file and opens it again: the way on after a failed write. Readers wait for it.
     /// What was announced is forgotten; take the checkpoint and replay. If the disk was full, the
@@ -139,10 +146,7 @@ impl Store {
             .open
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        // Closes it, which releases its lock. redb may panic over a file that was changed behind
-        // its back; what it leaves then is what a power cut leaves.
-        let closing = open.take();
-        drop(catch_unwind(AssertUnwindSafe(|| drop(closing))));
+        close(&mut open);
         if let (Some(Failure::DiskFull), Medium::Directory(place)) = (self.failed, &self.medium) {
             place.drop_ballast().map_err(Box::new)?;
         }
