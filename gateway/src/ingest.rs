@@ -4,7 +4,7 @@
 //! It runs on a thread of its own, because it waits for the disk. A group is judged and committed
 //! whole or not at all: a commit that fails drops the submissions unacknowledged, opens the store
 //! again and rebuilds the state from what is on disk. Where that takes time, as on a full disk,
-//! everything else is refused meanwhile ([`outage`], [`recover`]).
+//! everything else is refused meanwhile (`outage` decides, `recover` does).
 
 mod command;
 mod gather;
@@ -190,6 +190,10 @@ impl<O: Observer> Writer<O> {
             self.config.store.commit_delay_qos0_ms,
         );
         self.publish_known_results();
+        if let Some(failure) = self.store.failed() {
+            // It was opened on a disk without room: it is read, no more.
+            self.outage = Some(Outage::begin(failure, 0, self.clock.monotonic_ms()));
+        }
         // Each turn does one thing, so that a backlog without end starves neither operators nor seals.
         while self.unusable.is_none() {
             let turn = if self.outage.is_some() {
@@ -333,11 +337,11 @@ impl<O: Observer> Writer<O> {
                 return Err(error);
             }
         };
-        self.strikes = 0;
         for submission in submissions {
             self.fanout.committed(submission);
         }
         if let Some(committed) = committed {
+            self.strikes = 0;
             self.stats.committed(committed, &self.site.announced());
             self.observer.committed(&self.site.announced());
         }

@@ -183,10 +183,13 @@ fn damage_named(place: &Place, table: TableDefinition<'_, &'static str, &'static
     txn.commit().expect("there is room");
 }
 
+/// What happens to a store while nobody has it open.
+type Damage = fn(&Place);
+
 /// Whatever the gateway reads when it starts.
 #[tokio::test(flavor = "multi_thread")]
 async fn damage_never_keeps_the_gateway_from_starting() {
-    let damages: [(&str, fn(&Place)); 4] = [
+    let damages: [(&str, Damage); 4] = [
         ("sensors", |place| damage(place, SENSORS)),
         ("days", |place| damage(place, DAYS)),
         ("retained", |place| damage_named(place, RETAINED)),

@@ -49,8 +49,8 @@ impl Standing {
             Self::Taking(_) => None,
             Self::Full { needed_bytes } => Some(format!(
                 "the disk of the store is full: readings are refused unacknowledged, their senders keep them; \
-                 delete files on that disk until {} MiB are free, or give it a shorter [store] \
-                 retain_readings: readings are taken again without a restart",
+                 delete files on that disk until {} MiB are free: readings are taken again without a restart; \
+                 or write a shorter [store] retain_readings, and restart",
                 needed_bytes.div_ceil(1 << 20)
             )),
             Self::Failing(why) => Some(format!(

@@ -91,8 +91,11 @@ impl StoreFacts {
     /// How the store stands, as the writer says; the disk's room as it is this moment.
     fn standing(&self) -> (Standing, i64) {
         match (self.vitals.standing(), self.view.room()) {
-            ((Standing::Taking(level), since_ms), Some(room)) => {
-                (Standing::Taking(room.level(level)), since_ms)
+            ((Standing::Taking(said), since_ms), Some(room)) => {
+                let level = room.level(said);
+                let news = level != said;
+                let since_ms = if news { self.clock.wall_ms() } else { since_ms };
+                (Standing::Taking(level), since_ms)
             }
             (as_said, _) => as_said,
         }
