@@ -3,6 +3,8 @@
 //! Start: store → site → broker → writer → web. Stop: the broker stops reading and lets what it
 //! read be acknowledged, the writer commits and seals what is left, the web lets requests end.
 
+mod kept;
+
 use crate::board::Board;
 use crate::broker::{Broker, BrokerConfig, Fanout, Limits, Open, Qos, Restored};
 use crate::clock::Clock;
@@ -10,17 +12,16 @@ use crate::config::Config;
 use crate::control;
 use crate::ingest::{
     Announced, COMMANDS, Command, INTAKE_SUBMISSIONS, IngestStats, Intake, Observer, PayloadMapper,
-    Site, SiteError, Standing, Writer, in_words,
+    SiteError, Standing, Writer,
 };
 use crate::rows;
 use crate::source::Verdict;
-use crate::store::{
-    Aside, Failure, Incident, OpenError, Options, Store, StoreError, View, set_aside,
-};
+use crate::store::{Failure, Incident, OpenError, Options, Store, StoreError, View};
 use crate::web::facts::{StoreFacts, Vitals, alerts};
 use crate::web::live::{Feed, LiveEvent};
 use crate::web::{Names, Web};
 use arc_swap::ArcSwap;
+use kept::Kept;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -144,7 +145,8 @@ impl App {
             ..Options::default()
         };
         let (known, hands) = (Arc::clone(&config), clock.clone());
-        let opening = tokio::task::spawn_blocking(move || open(&known, &hands, &options, damaged));
+        let opening =
+            tokio::task::spawn_blocking(move || kept::open(&known, &hands, &options, damaged));
         let opened = opening.await;
         let kept = opened.map_err(|_| AppError::Writer("could not open the store"))??;
         let mqtt = bind(config.broker.listen, "MQTT", "broker").await?;
@@ -410,66 +412,6 @@ impl Observer for Announcer {
         });
         self.feed
             .publish(readings.chain(days).chain(diffs).chain(rests));
-    }
-}
-
-/// What a gateway goes on from.
-struct Kept {
-    store: Store,
-    site: Site,
-    restored: Restored,
-}
-
-/// Opens the store and all that is read of it at the start; one that is damaged is set aside, and `damaged` says that it is.
-fn open(
-    config: &Arc<Config>,
-    clock: &Clock,
-    options: &Options,
-    damaged: Option<String>,
-) -> Result<Kept, AppError> {
-    let path = &config.store.path;
-    let read = || {
-        let mut store = Store::open(path, options)?;
-        let site = Site::open(&mut store, Arc::clone(config), clock)?;
-        let restored = restored(&store.view())?;
-        Ok::<_, AppError>(Kept {
-            store,
-            site,
-            restored,
-        })
-    };
-    let why = match damaged {
-        Some(why) => why,
-        None => match read() {
-            Err(error) if error.failure() == Failure::Damaged => in_words(&error),
-            Ok(mut kept) => {
-                tend_incidents(&mut kept.store, config, None, clock);
-                return Ok(kept);
-            }
-            Err(error) => return Err(error),
-        },
-    };
-    let aside = set_aside(path, &why, clock.wall_ms())?;
-    tracing::error!(
-        file = %path.join(&aside.file).display(),
-        why,
-        "the store is damaged: it was set aside whole, and the gateway goes on with an empty one"
-    );
-    let mut kept = read()?;
-    tend_incidents(&mut kept.store, config, Some(&aside), clock);
-    Ok(kept)
-}
-
-/// On a disk without room they are written down later.
-fn tend_incidents(store: &mut Store, config: &Config, aside: Option<&Aside>, clock: &Clock) {
-    if store.failed().is_some() {
-        return;
-    }
-    if let Err(error) = store.tend_incidents(&config.store.backups, aside, clock.wall_ms()) {
-        tracing::error!(
-            error = &error as &dyn std::error::Error,
-            "what lies beside the store could not be looked at"
-        );
     }
 }
 

@@ -202,6 +202,7 @@ async fn damage_never_keeps_the_gateway_from_starting() {
         let mut client = client(&daemon).await;
         let kept = client.publish("kept", b"for good", Qos::One, true);
         kept.await.expect("it is taken");
+        drop(client);
         daemon.terminate();
         assert!(daemon.ended().success());
         damage(&place);
