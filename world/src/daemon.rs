@@ -41,6 +41,28 @@ pub struct Daemon {
     pub api: Api,
 }
 
+/// The memory of a process, while it lives.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    pid: u32,
+}
+
+impl Memory {
+    /// What of it is in RAM.
+    ///
+    /// # Panics
+    /// When the process has ended.
+    #[must_use]
+    pub fn resident_bytes(self) -> u64 {
+        let path = format!("/proc/{}/status", self.pid);
+        let status = fs::read_to_string(&path).unwrap_or_else(|why| panic!("{path}: {why}"));
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kb = resident.and_then(|text| text.trim().strip_suffix(" kB"));
+        let kb: Option<u64> = kb.and_then(|kb| kb.trim().parse().ok());
+        kb.expect("Linux says how much is resident") * 1024
+    }
+}
+
 /// A child that does not outlive its test.
 #[derive(Debug)]
 struct Process {
@@ -213,6 +235,14 @@ impl Starting {
 }
 
 impl Daemon {
+    /// Its memory.
+    #[must_use]
+    pub fn memory(&self) -> Memory {
+        Memory {
+            pid: self.process.child.id(),
+        }
+    }
+
     /// kill -9.
     pub fn kill(mut self) {
         self.process.kill();

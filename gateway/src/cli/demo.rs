@@ -11,7 +11,7 @@ use std::str::FromStr;
 use anyhow::Context;
 use chrono::NaiveDate;
 use clap::Args;
-use simulator::{Late, Scenario, publish};
+use simulator::{Late, Profile, Scenario, publish};
 use tempfile::TempDir;
 
 use self::story::Story;
@@ -158,6 +158,7 @@ fn scenario(args: &DemoArgs) -> Outcome<Scenario> {
         days: args.days,
         start: FIRST_DAY,
         seed: args.seed,
+        profile: Profile::Paper,
         late: Late::Paper,
         leaks,
     })

@@ -12,7 +12,7 @@ use super::settings;
 use crate::app::{App, AppError, Running};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::lifecycle::{Asked, Signals};
+use crate::lifecycle::{self, Asked, Signals};
 use crate::store::StoreError;
 
 /// Threads for sockets: a gateway waits more than it works.
@@ -47,6 +47,7 @@ pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 
 async fn serve(config: Config, path: &Path) -> Outcome {
     let mut signals = Signals::listen().context("cannot listen for signals")?;
+    lifecycle::open_files(config.broker.max_connections);
     let mut app = App::build(config.clone(), Clock::machine(), rand::random()).await?;
     let store = loop {
         let running = app.with_control().start()?;
