@@ -55,6 +55,22 @@ pub(crate) fn exposition(status: &Status, watchers: usize) -> String {
     );
     let help = "Commits since the daemon started.";
     out.counter("sluice_store_commits_total", help, status.store.commits);
+    if let Some(free_bytes) = status.store.free_bytes {
+        let help = "Room left on the store's disk.";
+        out.gauge("sluice_store_free_bytes", help, &[], free_bytes);
+    }
+    let help = "Whether readings are refused: the disk is full, or fails.";
+    let refusing = u8::from(status.store.refusal.is_some());
+    out.gauge("sluice_store_refusing", help, &[], refusing);
+    let help = "Groups and seals that could not be written since the daemon started.";
+    out.counter("sluice_store_failures_total", help, status.store.failures);
+    let help = "Damaged files of the store that were set aside and lie there still.";
+    out.gauge(
+        "sluice_store_damaged_files",
+        help,
+        &[],
+        status.incidents.len(),
+    );
     let clients = status.broker.connections;
     out.gauge(
         "sluice_broker_connections",
@@ -179,6 +195,10 @@ mod tests {
             store: StoreStatus {
                 bytes: 4096,
                 commits: 2,
+                free_bytes: Some(1 << 30),
+                state: Word::Borrowed("ok"),
+                refusal: None,
+                failures: 0,
             },
             upstream: UpstreamStatus::off(),
             broker: BrokerStatus {
@@ -186,6 +206,7 @@ mod tests {
                 tls_certificate_expires: Some(Moment::from_ms(1_900_000_000_000)),
                 ..BrokerStatus::default()
             },
+            incidents: Vec::new(),
         }
     }
 
