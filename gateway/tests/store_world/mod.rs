@@ -17,7 +17,7 @@ use engine::{
 };
 use gateway::store::{
     BrokerWrite, Checkpoint, Counters, Fate, Group, LateRow, Letter, Logged, Options, Seal,
-    SensorState, Store, StoreError, StoredReading, Totals,
+    SensorState, Store, StoreError, StoredReading, Totals, UserRow,
 };
 use redb::StorageBackend;
 
@@ -414,7 +414,7 @@ fn random_writes(dice: &mut Dice) -> Vec<BrokerWrite> {
     let (client, topic) = (format!("c{}", dice.roll(2)), format!("t{}", dice.roll(3)));
     let ordinal = dice.roll(4);
     let message = vec![7; usize::try_from(dice.roll(50)).unwrap()];
-    match dice.roll(8) {
+    match dice.roll(10) {
         0 => vec![BrokerWrite::RetainClear { topic }],
         1 => vec![BrokerWrite::SessionDrop { client }],
         2 => vec![BrokerWrite::QueuePop { client, ordinal }],
@@ -436,6 +436,16 @@ fn random_writes(dice: &mut Dice) -> Vec<BrokerWrite> {
         }],
         5 => vec![BrokerWrite::RetainSet { topic, message }],
         6 => vec![BrokerWrite::QueueRelease { client, ordinal }],
+        7 => vec![BrokerWrite::UserSet {
+            name: client,
+            user: UserRow {
+                password_hash: topic,
+                doors: 1,
+                publish: None,
+                subscribe: Some(vec!["a/#".to_owned()]),
+            },
+        }],
+        8 => vec![BrokerWrite::UserDrop { name: client }],
         _ => Vec::new(),
     }
 }
@@ -458,6 +468,7 @@ pub struct Snapshot {
     letters: Vec<Letter>,
     retained: Texts,
     sessions: Texts,
+    users: Vec<(String, UserRow)>,
     queues: Vec<Vec<(u64, Vec<u8>)>>,
 }
 
@@ -495,6 +506,7 @@ impl Snapshot {
             letters: view.letters(None, usize::MAX).unwrap(),
             retained: view.retained().unwrap(),
             sessions: view.sessions().unwrap(),
+            users: view.users().unwrap(),
             queues: ["c0", "c1"]
                 .iter()
                 .map(|c| view.queue(c).unwrap())
