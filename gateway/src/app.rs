@@ -4,8 +4,8 @@
 //! read be acknowledged, the writer commits and seals what is left, the web lets requests end.
 
 use crate::broker::{Broker, BrokerConfig, Fanout, Limits, Open, Qos, Restored};
-use crate::clock::Clock;
-use crate::config::Config;
+use crate::clock::{Clock, TrustRule};
+use crate::config::{ClockMode, Config};
 use crate::control;
 use crate::ingest::{
     Announced, COMMANDS, Command, INTAKE_SUBMISSIONS, IngestStats, Intake, Observer, PayloadMapper,
@@ -18,6 +18,7 @@ use crate::web::facts::{StoreFacts, Vitals};
 use crate::web::live::{Feed, LiveEvent};
 use crate::web::{Names, Web};
 use arc_swap::ArcSwap;
+use engine::{DiffKind, DiffRow};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -169,6 +170,7 @@ impl App {
             mqtt: address(&mqtt, config.broker.listen),
             http: address(&http, config.web.listen),
         };
+        tokio::spawn(ask_time_service(clock.clone(), Arc::clone(&config)));
         let feed = Feed::default();
         let counting = broker.clone();
         let vitals = Arc::new(Vitals::starting(move || {
@@ -325,21 +327,23 @@ impl Observer for Announcer {
                 time: rows::when::Moment::from_ms(r.time.ms()),
                 value: r.value,
                 seq: r.seq,
+                flag: r.flag.map(rows::flag_word),
             })
         });
         let days = changes.days.iter().filter(|c| c.row_changed).map(|c| {
             let (name, unit) = registry.name_and_unit(c.sensor);
             LiveEvent::Day(rows::Day::of(name, unit, c.day, &c.state.row))
         });
-        let diffs = changes
-            .days
-            .iter()
-            .filter(|c| c.diff_changed)
-            .filter_map(|c| {
-                let (name, unit) = registry.name_and_unit(c.sensor);
-                let diff = c.state.diff.as_ref()?;
-                Some(LiveEvent::Diff(rows::Diff::of(name, unit, c.day, diff)))
+        let diffs = changes.days.iter().filter(|c| c.diff_changed).map(|c| {
+            let (name, unit) = registry.name_and_unit(c.sensor);
+            let diff = c.state.diff.unwrap_or(DiffRow {
+                value: f64::NAN, // JSON's null: it is gone
+                kind: DiffKind::Normal,
+                closed: c.state.row.closed,
+                revision: 0,
             });
+            LiveEvent::Diff(rows::Diff::of(name, unit, c.day, &diff))
+        });
         let rests = changes.rests.iter().map(|(id, day, row)| {
             let name = &registry.balances()[id.0 as usize];
             let unit = registry.unit_of_balance(*id);
@@ -348,6 +352,25 @@ impl Observer for Announcer {
         });
         self.feed
             .publish(readings.chain(days).chain(diffs).chain(rests));
+    }
+}
+
+/// How often the machine's time service is asked until it has set the clock.
+const ASK_AGAIN: Duration = Duration::from_secs(15);
+
+/// Learns that a time service has set the clock, which need not make it jump.
+async fn ask_time_service(clock: Clock, config: Arc<Config>) {
+    match (config.time.clock, config.time.trust) {
+        (ClockMode::Wall, TrustRule::Auto | TrustRule::Kernel) => {}
+        (ClockMode::Wall, TrustRule::Always) | (ClockMode::Event, _) => return,
+    }
+    loop {
+        let asking = clock.clone();
+        let asked = tokio::task::spawn_blocking(move || asking.ask_time_service());
+        if asked.await.unwrap_or(true) {
+            break;
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
     }
 }
 

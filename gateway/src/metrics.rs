@@ -33,6 +33,10 @@ pub(crate) fn exposition(status: &Status, watchers: usize) -> String {
         &[],
         trusted,
     );
+    let help = "Readings without a time that wait until the clock is trusted.";
+    out.gauge("sluice_readings_waiting", help, &[], status.clock.waiting);
+    let help = "Times the clock was seen to be set since the daemon started.";
+    out.counter("sluice_clock_jumps_total", help, status.clock.jumps);
 
     let counters = status.counters;
     let help = "Readings by what became of them, for the life of the store.";
@@ -134,6 +138,10 @@ mod tests {
             clock: ClockStatus {
                 mode: Word::Borrowed("wall"),
                 synchronised: true,
+                trusted: true,
+                why: Word::Borrowed(""),
+                waiting: 0,
+                jumps: 0,
             },
             counters: Counters {
                 received: 3,

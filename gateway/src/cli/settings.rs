@@ -59,7 +59,7 @@ pub(super) fn stopped(config: &Config) -> anyhow::Result<(Store, StoreFacts)> {
     let config = Arc::new(config.clone());
     let (store, _) = open(&config)?;
     let vitals = Arc::new(Vitals::stopped());
-    let clock = Clock::machine();
+    let clock = clock(&config);
     let facts = StoreFacts::new(store.view(), Arc::new(ArcSwap::from(config)), clock, vitals);
     Ok((store, facts))
 }
@@ -72,9 +72,16 @@ pub(super) fn open(config: &Arc<Config>) -> anyhow::Result<(Store, Site)> {
         bail!("there is no store at {}", file.display());
     }
     let mut store = Store::open(&config.store.path, &store::Options::default())?;
-    let site = Site::open(&mut store, Arc::clone(config), &Clock::machine())
+    let site = Site::open(&mut store, Arc::clone(config), &clock(config))
         .with_context(|| format!("cannot read {}", file.display()))?;
     Ok((store, site))
+}
+
+/// The machine's clock, trusted as the configuration says.
+pub(super) fn clock(config: &Config) -> Clock {
+    let clock = Clock::machine();
+    clock.go_by(config.time.trust);
+    clock
 }
 
 /// Where the daemon's API is.

@@ -14,6 +14,10 @@ pub(crate) fn status(status: &Status) -> String {
     } else {
         "not trusted yet"
     };
+    let clock = match status.clock.why.as_ref() {
+        "" => format!("{}, {trust}", status.clock.mode),
+        why => format!("{}, {trust}: {why}", status.clock.mode),
+    };
     let upstream = match &status.upstream.last_error {
         Some(error) => format!(
             "{}, {} pending; {error}",
@@ -33,7 +37,7 @@ pub(crate) fn status(status: &Status) -> String {
         ("site", status.site.clone()),
         ("version", status.version.clone()),
         ("up", up),
-        ("clock", format!("{}, {trust}", status.clock.mode)),
+        ("clock", clock),
         ("store", format!("{size}, {} commits", status.store.commits)),
         (
             "broker",
@@ -46,6 +50,7 @@ pub(crate) fn status(status: &Status) -> String {
         ("  corrected", counters.corrected.to_string()),
         ("  late", counters.late.to_string()),
         ("  dead letters", counters.dead_letter.to_string()),
+        ("waiting", status.clock.waiting.to_string()),
     ];
     let mut out = String::new();
     for (name, value) in lines {

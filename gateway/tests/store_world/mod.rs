@@ -16,8 +16,8 @@ use engine::{
     Aggregate, BalanceId, Day, DayRow, DiffKind, DiffRow, EventTime, RestRow, SensorDay, SensorId,
 };
 use gateway::store::{
-    BrokerWrite, Checkpoint, Counters, Fate, Group, LateRow, Letter, Logged, Options, Seal,
-    SensorState, Store, StoreError, StoredReading, Totals,
+    BrokerWrite, Checkpoint, Counters, Fate, Flag, Group, LateRow, Letter, Logged, Options, Seal,
+    SensorState, Store, StoreError, StoredReading, Totals, Waiting,
 };
 use redb::StorageBackend;
 
@@ -180,6 +180,7 @@ pub fn reading(seq: u64, sensor: u32, ms: i64, value: f64, fate: Fate) -> Logged
         tie: 0,
         value,
         fate,
+        flag: None,
     }
 }
 
@@ -254,6 +255,10 @@ pub fn bare_seal() -> Seal<'static> {
 
 /// One step of a script.
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a script of a test, mostly commits"
+)]
 pub enum Step {
     Commit(Group, Vec<BrokerWrite>),
     Seal { turn: i32, drop_before: Option<Day> },
@@ -270,6 +275,7 @@ impl Step {
                     id: SensorId(1),
                     name: "TH1".into(),
                     newest: Some(at(START_MS + i64::from(*turn))),
+                    sure: Some(at(START_MS + i64::from(*turn))),
                     first: Some(at(START_MS)),
                     last_value: Some(value),
                     fingerprint: u64::MAX,
@@ -354,11 +360,31 @@ fn random_group(dice: &mut Dice, first_seq: u64, turn: i32, totals: &mut Counter
                     .readings
                     .push(reading(seq, sensor, ms, value, Fate::AcceptedLate));
             }
+            5 => group
+                .readings
+                .push(reading(seq, sensor, ms, value, Fate::Withdrawn)),
+            6 => {
+                group.doubt.from.get_or_insert(first_seq);
+                group.doubt.waits += 1;
+                group.doubt.waiting.push(Waiting {
+                    seq,
+                    sensor: SensorId(sensor),
+                    tie: 0,
+                    value,
+                    boot: turn.unsigned_abs().into(),
+                    uptime_ms: seq,
+                });
+                if dice.roll(4) == 0 {
+                    group.doubt.waited_to = Some(seq - dice.roll(seq.min(60) + 1));
+                }
+            }
             _ => {
                 totals.accepted += 1;
-                group
-                    .readings
-                    .push(reading(seq, sensor, ms, value, Fate::Accepted));
+                let flag = (dice.roll(8) == 0).then_some(Flag::Shifted);
+                group.readings.push(Logged {
+                    flag,
+                    ..reading(seq, sensor, ms, value, Fate::Accepted)
+                });
             }
         }
         seq += 1;
@@ -405,6 +431,7 @@ pub struct Snapshot {
     checkpoint: Checkpoint,
     totals: Totals,
     replayed: Vec<Group>,
+    waiting: Vec<Waiting>,
     sensors: Vec<SensorState>,
     balances: Vec<(BalanceId, String)>,
     readings: Vec<Vec<StoredReading>>,
@@ -436,6 +463,7 @@ impl Snapshot {
                 ..view.totals().unwrap()
             },
             replayed,
+            waiting: store.waiting().unwrap(),
             sensors: view.sensors().unwrap(),
             balances: view.balances().unwrap(),
             readings: sensors()
