@@ -311,7 +311,6 @@ impl<O: Observer> Writer<O> {
 
     /// Closes days for want of readings, and seals the log when it is time.
     fn keep_time(&mut self) {
-        self.tell_time();
         let closed = if self.site.is_due(&self.clock) {
             self.site.begin(&self.clock);
             let reckoned = self.site.reckon(&mut self.store);
@@ -319,6 +318,8 @@ impl<O: Observer> Writer<O> {
         } else {
             Ok(())
         };
+        // What is owed since the clock is trusted is done before the time is said.
+        self.tell_time();
         let kept = closed.and_then(|()| {
             if self.wants_seal() {
                 self.seal()
