@@ -91,6 +91,13 @@ fn at(ms: i64, value: f64) -> String {
     json!({"name": "T", "timestamp": ms, "value": value}).to_string()
 }
 
+/// The day of the next result that is said.
+async fn day_of(reader: &mut Client) -> String {
+    let said = reader.delivery().await.expect("a result");
+    let row: Value = serde_json::from_str(&said.payload).expect("JSON");
+    row["day"].as_str().expect("a day").to_owned()
+}
+
 async fn clock_of(house: &House) -> Value {
     house.api.get("/api/v1/status").await["clock"].take()
 }
@@ -198,23 +205,21 @@ async fn a_result_that_is_gone_gives_its_retained_message_back_to_the_one_before
     let (clock, hand) = Clock::manual(IN_1970);
     let house = House::on(TempDir::new().expect("a directory"), clock, plain).await;
     let mut sensor = client(&house).await;
-    // Each closes the day before it: by the first alone, 2026-05-31 is the newest that is closed.
+    let mut reader = Client::connect(house.mqtt, "reader", Stay::Clean).await;
+    let reader = &mut reader.as_mut().expect("the gateway listens").0;
+    let subscribed = reader.subscribe("sluice/home/day/T", Qos::Zero).await;
+    subscribed.expect("anybody may");
+    // Each closes the day of the one before it.
     for (days, value) in [(-1, 1.0), (0, 2.0), (40, 3.0), (41, 4.0)] {
         send(&mut sensor, "sensors/x", &at(NOON + days * DAY, value)).await;
     }
+    let said = [day_of(reader).await, day_of(reader).await];
+    assert_eq!(said, ["2026-05-31", "2026-06-01"]);
+    assert_eq!(day_of(reader).await, "2026-07-11", "it lies ahead");
     let mut watch = Watch::of(&house).await;
-    let retained = async || {
-        let mut reader = client(&house).await;
-        let subscribed = reader.subscribe("sluice/home/day/T", Qos::Zero).await;
-        subscribed.expect("anybody may");
-        let retained = reader.delivery().await.expect("it is retained");
-        let row: Value = serde_json::from_str(&retained.payload).expect("JSON");
-        row["day"].as_str().expect("a day").to_owned()
-    };
-    assert_eq!(retained().await, "2026-07-11", "by readings that lie ahead");
     hand.set_wall(NOON);
     watch.told().await;
-    assert_eq!(retained().await, "2026-06-01", "a day stays closed");
+    assert_eq!(day_of(reader).await, "2026-06-01", "closed for good");
     let days = house.api.list("days").await;
     let days: Vec<_> = days.iter().map(|row| row["day"].as_str()).collect();
     assert_eq!(days, [Some("2026-05-31"), Some("2026-06-01")]);
