@@ -254,11 +254,25 @@ pub(super) fn arrivals(look: Look, rows: &[Arrival]) -> String {
             row.time.to_string(),
             number(row.value),
             row.seq.to_string(),
-            row.fate.to_string(),
+            fate(row),
             if row.counts { "yes" } else { "no" }.to_owned(),
         ]
     });
     table(look, &columns, cells)
+}
+
+/// What became of an arrival, and what is to be known of its time.
+fn fate(row: &Arrival) -> String {
+    let more = match row.flag.as_deref() {
+        None => return row.fate.to_string(),
+        Some("ambiguous") => "its local time happened twice, the earlier is taken",
+        Some("shifted") => "its local time never happened, it is shifted forward",
+        Some("stamped") => "stamped when the clock was set",
+        Some("estimated") => "stamped by estimate when the clock was set",
+        Some("rejudged") => "judged again when the clock was set",
+        Some(other) => other,
+    };
+    printable(&format!("{}; {more}", row.fate))
 }
 
 #[cfg(test)]

@@ -316,6 +316,39 @@ pub fn script(seed: u64, turns: i32) -> Vec<Step> {
     steps
 }
 
+/// The same script by a clock that is not trusted: some readings wait, and some wait no longer; some
+/// are withdrawn, and some have a flag.
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+pub fn doubted(mut steps: Vec<Step>) -> Vec<Step> {
+    for step in &mut steps {
+        let Step::Commit(group, _) = step else {
+            continue;
+        };
+        let doubt = &mut group.doubt;
+        group.readings.retain_mut(|reading| {
+            match reading.seq % 7 {
+                0 => doubt.waiting.push(Waiting {
+                    seq: reading.seq,
+                    sensor: reading.sensor,
+                    tie: reading.tie,
+                    value: reading.value,
+                    boot: u128::MAX - u128::from(reading.seq / 50),
+                    uptime_ms: reading.seq,
+                }),
+                1 => reading.fate = Fate::Withdrawn,
+                2 => reading.flag = Some(Flag::Shifted),
+                _ => {}
+            }
+            reading.seq % 7 > 0
+        });
+        doubt.from = doubt.waiting.first().map(|waiting| waiting.seq);
+        doubt.waits = doubt.waiting.len() as u64;
+        let old = group.first_seq.saturating_sub(60);
+        doubt.waited_to = group.first_seq.is_multiple_of(3).then_some(old);
+    }
+    steps
+}
+
 fn random_group(dice: &mut Dice, first_seq: u64, turn: i32, totals: &mut Counters) -> Group {
     let mut group = Group {
         first_seq,
@@ -360,31 +393,11 @@ fn random_group(dice: &mut Dice, first_seq: u64, turn: i32, totals: &mut Counter
                     .readings
                     .push(reading(seq, sensor, ms, value, Fate::AcceptedLate));
             }
-            5 => group
-                .readings
-                .push(reading(seq, sensor, ms, value, Fate::Withdrawn)),
-            6 => {
-                group.doubt.from.get_or_insert(first_seq);
-                group.doubt.waits += 1;
-                group.doubt.waiting.push(Waiting {
-                    seq,
-                    sensor: SensorId(sensor),
-                    tie: 0,
-                    value,
-                    boot: turn.unsigned_abs().into(),
-                    uptime_ms: seq,
-                });
-                if dice.roll(4) == 0 {
-                    group.doubt.waited_to = Some(seq - dice.roll(seq.min(60) + 1));
-                }
-            }
             _ => {
                 totals.accepted += 1;
-                let flag = (dice.roll(8) == 0).then_some(Flag::Shifted);
-                group.readings.push(Logged {
-                    flag,
-                    ..reading(seq, sensor, ms, value, Fate::Accepted)
-                });
+                group
+                    .readings
+                    .push(reading(seq, sensor, ms, value, Fate::Accepted));
             }
         }
         seq += 1;
