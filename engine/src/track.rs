@@ -247,7 +247,12 @@ impl Track {
             return Ok(None);
         };
         self.ensure(last, calendar, past)?;
-        Ok(self.hot(last).readings.newest())
+        let newest = self.hot(last).readings.newest();
+        if newest.is_none() && !self.hot(last).dirty {
+            // Its row has outlived its readings, and must not be taken for a day that lost them.
+            self.days.remove(&last);
+        }
+        Ok(newest)
     }
 
     /// Marks a day for the next [`settle`](Self::settle), loading it if need be.

@@ -245,6 +245,26 @@ fn days_of_23_and_25_hours_expect_as_many_readings_and_close_at_their_ends() {
 }
 
 #[test]
+fn the_oldest_of_too_many_that_wait_is_a_dead_letter() {
+    const MOST: usize = 100_000;
+    let mut house = House::at(IN_1970);
+    let messages: Vec<_> = (0..MOST + 2).map(|n| (n % 100).to_string()).collect();
+    let messages: Vec<_> = messages.iter().map(|m| ("plain/N", m.as_str())).collect();
+    for some in messages.chunks(8192) {
+        house.publish(some);
+    }
+    assert_eq!(house.waits(), MOST as u64);
+    assert_eq!(house.reasons(), ["too_many_wait", "too_many_wait"]);
+    let counters = house.counters();
+    assert_eq!((counters.received, counters.dead_letter), (2, 2));
+    house.seal();
+    house.crash();
+    house.hand.set_wall(NOON);
+    house.publish(&[]);
+    assert_eq!((house.waits(), house.counters().accepted), (0, MOST as u64));
+}
+
+#[test]
 fn event_mode_asks_no_clock() {
     let mut house = House::with(&clock_house::HOME.replace("\"wall\"", "\"event\""), IN_1970);
     house.publish(&[("sensors/a", &t(400 * DAY))]);

@@ -57,9 +57,9 @@ pub(super) fn served(config: &Config) -> Outcome<Vec<&'static str>> {
 /// The facts of a stopped daemon's store, which must outlive them.
 pub(super) fn stopped(config: &Config) -> anyhow::Result<(Store, StoreFacts)> {
     let config = Arc::new(config.clone());
-    let (store, _) = open(&config)?;
-    let vitals = Arc::new(Vitals::stopped());
     let clock = clock(&config);
+    let (store, _) = open_by(&config, &clock)?;
+    let vitals = Arc::new(Vitals::stopped());
     let facts = StoreFacts::new(store.view(), Arc::new(ArcSwap::from(config)), clock, vitals);
     Ok((store, facts))
 }
@@ -67,12 +67,16 @@ pub(super) fn stopped(config: &Config) -> anyhow::Result<(Store, StoreFacts)> {
 /// The store of a stopped daemon and the site that is in it: as it was after the last commit, even
 /// where the daemon was killed.
 pub(super) fn open(config: &Arc<Config>) -> anyhow::Result<(Store, Site)> {
+    open_by(config, &clock(config))
+}
+
+fn open_by(config: &Arc<Config>, clock: &Clock) -> anyhow::Result<(Store, Site)> {
     let file = config.store.path.join(store::FILE);
     if !file.exists() {
         bail!("there is no store at {}", file.display());
     }
     let mut store = Store::open(&config.store.path, &store::Options::default())?;
-    let site = Site::open(&mut store, Arc::clone(config), &clock(config))
+    let site = Site::open(&mut store, Arc::clone(config), clock)
         .with_context(|| format!("cannot read {}", file.display()))?;
     Ok((store, site))
 }

@@ -44,6 +44,9 @@ pub const HOME: &str = r#"
     kind = "gauge"
     min = -40.0
     max = 80.0
+    [[sensor]]
+    name = "N"
+    kind = "gauge"
     [[balance]]
     name = "water"
     meter = "Wtot"

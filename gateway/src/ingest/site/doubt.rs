@@ -16,8 +16,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// beyond them become dead letters.
 pub(super) const MAX_WAITING: usize = 100_000;
 
-/// How far back a stamp may be moved forward to tell it from the one before it, in ms.
-const TOLD_APART_MS: i64 = 1_000;
+/// How far a stamp is moved forward at most to tell it from the one before it, in ms: as many readings
+/// as a group holds, and less than a clock that is set back by hand.
+const TOLD_APART_MS: i64 = 10_000;
 
 /// What the arrivals of one sensor come to, now that it is known what time it is.
 #[derive(Debug, Default, PartialEq)]
@@ -108,7 +109,11 @@ fn stamps(waiting: &[Waiting], now: Moment) -> Vec<(i64, Flag)> {
         };
         let earliest_ms = start_ms.saturating_add_unsigned(first_ms);
         let short_ms = match now.floor_ms {
-            Some(floor) if !is_this => floor.saturating_sub(earliest_ms).max(0),
+            // A time that was known wrongly does not put them into the future.
+            Some(floor) if !is_this => {
+                let room_ms = now.wall_ms.saturating_sub(end_ms).max(0);
+                floor.saturating_sub(earliest_ms).clamp(0, room_ms)
+            }
             Some(_) | None => 0,
         };
         for (stamp, reading) in stamps[from..to].iter_mut().zip(boot) {
@@ -122,13 +127,13 @@ fn stamps(waiting: &[Waiting], now: Moment) -> Vec<(i64, Flag)> {
     stamps
 }
 
-/// Two readings of a sensor within a millisecond are two readings.
+/// Two readings of a sensor within a millisecond are two readings, in order of arrival.
 fn tell_apart(waiting: &[Waiting], stamps: &mut [(i64, Flag)]) {
-    let mut last: BTreeMap<SensorId, i64> = BTreeMap::new();
+    let mut next: BTreeMap<SensorId, i64> = BTreeMap::new();
     for (reading, (ms, _)) in waiting.iter().zip(stamps) {
-        let before = last.get(&reading.sensor).copied();
-        *ms = after(before, *ms);
-        last.insert(reading.sensor, *ms);
+        let free_ms = next.entry(reading.sensor).or_insert(*ms);
+        *ms = (*free_ms).max(*ms);
+        *free_ms = *ms + 1;
     }
 }
 
@@ -439,6 +444,13 @@ mod tests {
             (-30_000, Flag::Stamped),
         ];
         assert_eq!(stamped(&readings, None), expected);
+    }
+
+    #[test]
+    fn what_was_known_wrongly_puts_nothing_into_the_future() {
+        let readings = [waiting(2, 1_000), waiting(2, 9_000)];
+        let bounded = stamped(&readings, Some(NOON + DAY_MS));
+        assert_eq!(bounded, [(-8_000, Flag::Estimated), (0, Flag::Estimated)]);
     }
 
     #[test]
