@@ -4,7 +4,7 @@
 //! read be acknowledged, the writer commits and seals what is left, the web lets requests end.
 
 use crate::broker::{Broker, BrokerConfig, Fanout, Limits, Open, Qos, Restored};
-use crate::clock::{Clock, TrustRule};
+use crate::clock::{Clock, Trust, TrustRule};
 use crate::config::{ClockMode, Config};
 use crate::control;
 use crate::ingest::{
@@ -365,10 +365,13 @@ async fn ask_time_service(clock: Clock, config: Arc<Config>) {
         (ClockMode::Wall, TrustRule::Always) | (ClockMode::Event, _) => return,
     }
     loop {
-        let asking = clock.clone();
-        let asked = tokio::task::spawn_blocking(move || asking.ask_time_service());
-        if asked.await.unwrap_or(true) {
-            break;
+        // Who is trusted for another reason need not wake anybody.
+        if clock.trust() == Trust::Unknown {
+            let asking = clock.clone();
+            let asked = tokio::task::spawn_blocking(move || asking.ask_time_service());
+            if asked.await.unwrap_or(true) {
+                break;
+            }
         }
         tokio::time::sleep(ASK_AGAIN).await;
     }

@@ -9,6 +9,7 @@ mod command;
 mod gather;
 mod judge;
 mod pulse;
+mod reckon;
 mod registry;
 mod results;
 mod site;

@@ -12,6 +12,7 @@ mod orders;
 pub use open::SiteError;
 
 use super::judge::{Judged, Now, judge};
+use super::reckon::after;
 use super::registry::{KnownBalance, News, Registry};
 use crate::clock::{Beat, Clock, Pace};
 use crate::config::{ClockMode, Config};
@@ -196,7 +197,7 @@ impl Site {
         };
         if decoded.time == Stamped::Arrival && self.config.time.clock == ClockMode::Wall {
             let before = self.stamped.get(&reading.sensor).copied();
-            let ms = doubt::after(before, reading.time.ms());
+            let ms = after(before, reading.time.ms());
             reading.time = EventTime::from_ms(ms).unwrap_or(reading.time);
             self.stamped.insert(reading.sensor, ms);
         }
