@@ -14,11 +14,13 @@ mod registry;
 mod results;
 mod site;
 mod stats;
+mod users;
 
 pub use command::{Command, Order, Outcome, Refusal};
 pub use registry::{MAX_SENSORS, Registry};
 pub use site::{Announced, Site, SiteError};
 pub use stats::IngestStats;
+pub use users::{MAX_USERS, UserChange};
 
 use crate::broker::{BrokerWrite, Fanout, Mapper, Qos, Submission};
 use crate::clock::Clock;

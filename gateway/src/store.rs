@@ -15,7 +15,7 @@ mod broker;
 mod bytes;
 mod decimal;
 #[cfg(test)]
-mod document;
+pub(crate) mod document;
 mod error;
 mod late;
 mod log;
@@ -42,7 +42,7 @@ pub use self::overlay::Changed;
 pub use self::tables::SCHEMA;
 pub use self::types::{
     BrokerWrite, Checkpoint, Committed, Counters, Doubt, Dropped, Fate, Flag, Group, LateRow,
-    Letter, Logged, Seal, Sealed, SensorState, StoredReading, Tail, Totals, Waiting,
+    Letter, Logged, Seal, Sealed, SensorState, StoredReading, Tail, Totals, UserRow, Waiting,
 };
 pub use self::view::View;
 

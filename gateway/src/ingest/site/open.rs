@@ -59,6 +59,7 @@ impl Site {
                 },
                 ..Group::default()
             },
+            users: Vec::new(),
             now: Now {
                 wall_ms: clock.wall_ms(),
                 stamp_ms: None,
