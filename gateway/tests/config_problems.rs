@@ -122,7 +122,7 @@ sluice.toml:59: wbe: is not a known key; did you mean "web"?
 }
 
 /// A configuration with one mistake, and what is said of it.
-const MISTAKES: [(&str, &str); 33] = [
+const MISTAKES: [(&str, &str); 35] = [
     (
         "[broker]\nsession_expiry = \"10s\"",
         "2: broker.session_expiry: \"10s\" is not within 1m to 3650d",
@@ -150,6 +150,14 @@ const MISTAKES: [(&str, &str); 33] = [
     (
         "[store]\nretain_readings = \"8d\"",
         "2: store.retain_readings: is too short: late readings correct days that must still be there; write at least 2 days more than time.allowed_lateness",
+    ),
+    (
+        "[store]\nretain_letters = \"1h\"",
+        "2: store.retain_letters: \"1h\" is not within 1d to 36500d",
+    ),
+    (
+        "[store]\nbackups = \"\"",
+        "2: store.backups: is empty; write a text",
     ),
     (
         "[broker]\nmode = \"external\"",

@@ -29,7 +29,11 @@ pub(crate) fn status(status: &Status) -> String {
             status.upstream.state, status.upstream.pending
         ),
     };
-    let size = size(status.store.bytes);
+    let store = &status.store;
+    let mut kept = format!("{}, {} commits", size(store.bytes), store.commits);
+    if let Some(free_bytes) = store.free_bytes {
+        write!(kept, "; {} free", size(free_bytes)).expect("a String takes all");
+    }
     let up = match status.uptime {
         0 => "no: the daemon is stopped, or has just started".to_owned(),
         seconds => span(seconds),
@@ -39,7 +43,7 @@ pub(crate) fn status(status: &Status) -> String {
         ("version", status.version.clone()),
         ("up", up),
         ("clock", clock),
-        ("store", format!("{size}, {} commits", status.store.commits)),
+        ("store", kept),
         (
             "broker",
             format!("{} connections", status.broker.connections),
@@ -53,8 +57,11 @@ pub(crate) fn status(status: &Status) -> String {
         ("  dead letters", counters.dead_letter.to_string()),
         ("waiting", status.clock.waiting.to_string()),
     ];
+    let refusal = store.refusal.iter().map(|why| ("REFUSING", why.clone()));
+    let incidents = status.incidents.iter();
+    let incidents = incidents.map(|alert| ("ALERT", format!("{}; {}", alert.text, alert.advice)));
     let mut out = String::new();
-    for (name, value) in lines {
+    for (name, value) in lines.into_iter().chain(refusal).chain(incidents) {
         writeln!(out, "{name:<15} {}", printable(&value)).expect("a String takes all");
     }
     out

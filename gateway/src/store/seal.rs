@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 
 use engine::{Day, SensorId};
-use redb::{ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
+use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::block::{self, Entry};
 use super::error::{Fault, StoreError};
+use super::forget;
 use super::late::{Exempt, late_rows};
 use super::rows::{self, SealRow};
 use super::scan::{self, entry};
@@ -17,9 +18,9 @@ use super::tables::{
     BALANCES, BLOCKS, Bytes, DAYS, LATE, LETTERS, LOG, META, META_CHECKPOINT, META_WAITING, RESTS,
     SEALS, SENSORS,
 };
-use super::types::{Checkpoint, LateRow, Letter, Seal, Sealed, SensorState, Waiting};
+use super::types::{Checkpoint, Dropped, LateRow, Letter, Seal, Sealed, SensorState, Waiting};
 use super::view::unsealed;
-use super::{Failed, Options, Store};
+use super::{Options, Store};
 
 /// What the log's tail holds, sorted out.
 #[derive(Default)]
@@ -65,7 +66,7 @@ impl Store {
             txn.commit()?;
             Ok(written)
         });
-        self.failed = Failed::of(&written);
+        self.failed = written.as_ref().err().map(StoreError::failure);
         let (checkpoint, sealed) = written?;
         self.shared.overlay().clear();
         self.known.checkpoint = checkpoint;
@@ -98,8 +99,7 @@ fn write(
         (checkpoint.doubt_from, checkpoint.waits) = doubt;
     }
     write_waiting(txn, folded.waiting, folded.waited_to)?;
-    checkpoint.dropped.late += cut(&mut txn.open_table(LATE)?, options.late_cap)?;
-    checkpoint.dropped.letters += cut(&mut txn.open_table(LETTERS)?, options.letter_cap)?;
+    forget(txn, seal.forget_before_ms, options, &mut checkpoint.dropped)?;
     let row = SealRow {
         first_seq,
         next_seq: checkpoint.next_seq,
@@ -267,13 +267,27 @@ fn write_letters(txn: &WriteTransaction, letters: &[Letter]) -> Result<(), Fault
     Ok(())
 }
 
-/// Removes the oldest rows beyond `cap`; says how many.
-fn cut(table: &mut Table<'_, u64, Bytes>, cap: u64) -> Result<u64, Fault> {
-    let beyond = table.len()?.saturating_sub(cap);
-    for _ in 0..beyond {
-        table.pop_first()?;
+/// The caps and the age of what was set aside or refused.
+fn forget(
+    txn: &WriteTransaction,
+    before_ms: Option<i64>,
+    options: &Options,
+    dropped: &mut Dropped,
+) -> Result<(), Fault> {
+    let (mut late, mut letters) = (txn.open_table(LATE)?, txn.open_table(LETTERS)?);
+    dropped.late += forget::beyond(&mut late, options.late_cap)?;
+    dropped.letters += forget::beyond(&mut letters, options.letter_cap)?;
+    if let Some(before_ms) = before_ms {
+        dropped.late += forget::before(&mut late, before_ms, |seq, value| {
+            let row = rows::unpack_late(seq, value).map_err(Fault::damaged("late", seq))?;
+            Ok(row.arrived_ms)
+        })?;
+        dropped.letters += forget::before(&mut letters, before_ms, |seq, value| {
+            let letter = rows::unpack_letter(seq, value).map_err(Fault::damaged("letters", seq))?;
+            Ok(letter.arrived_ms)
+        })?;
     }
-    Ok(beyond)
+    Ok(())
 }
 
 /// Retention: removes the readings of days before `day`, and keeps what was made of them; says how

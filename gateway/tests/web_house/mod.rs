@@ -120,6 +120,10 @@ impl Facts for House {
             store: StoreStatus {
                 bytes: 1_572_864,
                 commits: 12,
+                free_bytes: Some(3_221_225_472),
+                state: Word::Borrowed("ok"),
+                refusal: None,
+                failures: 0,
             },
             upstream: UpstreamStatus::off(),
             broker: BrokerStatus {
@@ -128,6 +132,7 @@ impl Facts for House {
                 logins_put_off: 4,
                 ..BrokerStatus::default()
             },
+            incidents: Vec::new(),
         })
     }
 
