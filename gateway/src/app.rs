@@ -5,6 +5,7 @@
 
 mod kept;
 mod listeners;
+mod time_service;
 
 use crate::access::{self, Gate, Register};
 use crate::board::Board;
@@ -24,6 +25,7 @@ use crate::web::facts::{StoreFacts, Vitals, alerts};
 use crate::web::live::{Feed, LiveEvent};
 use crate::web::{Names, Web};
 use arc_swap::ArcSwap;
+use engine::{DiffKind, DiffRow};
 use kept::Kept;
 use listeners::{Certificates, Listeners};
 use std::net::SocketAddr;
@@ -103,6 +105,18 @@ pub struct Addresses {
     pub websocket: Option<SocketAddr>,
     /// HTTP.
     pub http: SocketAddr,
+}
+
+impl Addresses {
+    fn of(mqtt: &Listeners, http: &TcpListener, config: &Config) -> Self {
+        let [plain, tls, websocket] = mqtt.addresses();
+        Self {
+            mqtt: plain,
+            tls,
+            websocket,
+            http: address(http, config.web.listen),
+        }
+    }
 }
 
 /// A gateway that runs.
@@ -212,13 +226,7 @@ impl App {
             submissions,
             restored,
         );
-        let [plain, tls, websocket] = mqtt.addresses();
-        let addresses = Addresses {
-            mqtt: plain,
-            tls,
-            websocket,
-            http: address(&http, config.web.listen),
-        };
+        let addresses = Addresses::of(&mqtt, &http, &config);
         let feed = Feed::default();
         let counting = broker.clone();
         let certificates = mqtt.certificates();
@@ -261,10 +269,15 @@ impl App {
             .map_err(|_| AppError::Writer("cannot be started: the machine has no thread left"))?;
 
         let shared = Arc::new(ArcSwap::from(Arc::clone(&config)));
-        let facts = StoreFacts::new(view.clone(), shared, clock, Arc::clone(&vitals));
+        let facts = StoreFacts::new(view.clone(), shared, clock.clone(), Arc::clone(&vitals));
         let facts = Arc::new(facts);
         let web = Web::new(facts.clone(), feed.clone(), Names::of_this_machine([]));
         let (stop, stopping) = watch::channel(false);
+        tokio::spawn(time_service::ask(
+            clock,
+            Arc::clone(&config),
+            stopping.clone(),
+        ));
         let control = control.map(|socket| {
             let router = control::router(web.clone(), commands.clone(), Arc::clone(&register));
             tokio::spawn(socket.serve(router, stopped(stopping.clone())))
@@ -431,21 +444,23 @@ impl Observer for Announcer {
                 time: rows::when::Moment::from_ms(r.time.ms()),
                 value: r.value,
                 seq: r.seq,
+                flag: r.flag.map(rows::flag_word),
             })
         });
         let days = changes.days.iter().filter(|c| c.row_changed).map(|c| {
             let (name, unit) = registry.name_and_unit(c.sensor);
             LiveEvent::Day(rows::Day::of(name, unit, c.day, &c.state.row))
         });
-        let diffs = changes
-            .days
-            .iter()
-            .filter(|c| c.diff_changed)
-            .filter_map(|c| {
-                let (name, unit) = registry.name_and_unit(c.sensor);
-                let diff = c.state.diff.as_ref()?;
-                Some(LiveEvent::Diff(rows::Diff::of(name, unit, c.day, diff)))
+        let diffs = changes.days.iter().filter(|c| c.diff_changed).map(|c| {
+            let (name, unit) = registry.name_and_unit(c.sensor);
+            let diff = c.state.diff.unwrap_or(DiffRow {
+                value: f64::NAN, // JSON's null: it is gone
+                kind: DiffKind::Normal,
+                closed: c.state.row.closed,
+                revision: 0,
             });
+            LiveEvent::Diff(rows::Diff::of(name, unit, c.day, &diff))
+        });
         let rests = changes.rests.iter().map(|(id, day, row)| {
             let name = &registry.balances()[id.0 as usize];
             let unit = registry.unit_of_balance(*id);

@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use chrono_tz::Tz;
 
 use crate::access::{Anonymous, Hash, Pattern};
+use crate::clock::TrustRule;
 use crate::source::Sources;
 
 pub use glob::{Glob, GlobError};
@@ -103,6 +104,8 @@ pub struct Store {
 pub struct Time {
     /// What site time is.
     pub clock: ClockMode,
+    /// Whose word counts on whether the wall clock is right.
+    pub trust: TrustRule,
     /// How far behind its sensor's newest a reading may be and still count.
     pub allowed_lateness_ms: i64,
     /// How far ahead of a trusted clock a reading may be.

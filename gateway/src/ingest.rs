@@ -10,6 +10,8 @@ mod command;
 mod gather;
 mod judge;
 mod outage;
+mod pulse;
+mod reckon;
 mod recover;
 mod registry;
 mod results;
@@ -25,13 +27,14 @@ pub use site::{Announced, Site, SiteError};
 pub use stats::IngestStats;
 pub use users::{MAX_USERS, UserChange};
 
-use crate::broker::{BrokerWrite, Fanout, Mapper, Submission};
+use crate::broker::{BrokerWrite, Fanout, Mapper, Qos, Submission};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::source::{Sources, Verdict};
 use crate::store::{Incident, Level, Sealed, Store, StoreError};
 use gather::{COMPANY, Gathering};
 use outage::Outage;
+use pulse::Pulse;
 use results::Results;
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,6 +103,8 @@ pub struct Writer<O> {
     rows: Vec<BrokerWrite>,
     sealed_at_ms: u64,
     held_looked_at: u64,
+    pulse: Pulse,
+    time_topic: String,
     /// How things stand, as it was last said.
     standing: Standing,
     /// While the store takes nothing.
@@ -141,6 +146,7 @@ impl<O: Observer> Writer<O> {
         observer: O,
     ) -> Self {
         let sealed_at_ms = clock.monotonic_ms();
+        let time_topic = format!("sluice/{}/time", config.site.id);
         Self {
             results: Results::new(&config.site.id),
             store,
@@ -153,6 +159,8 @@ impl<O: Observer> Writer<O> {
             rows: Vec::new(),
             sealed_at_ms,
             held_looked_at: 0,
+            pulse: Pulse::default(),
+            time_topic,
             standing: Standing::default(),
             outage: None,
             strikes: 0,
@@ -290,7 +298,10 @@ impl<O: Observer> Writer<O> {
             return;
         }
         self.site.begin(&self.clock);
-        let judged = self.judge(&submissions);
+        let judged = self
+            .site
+            .reckon(&mut self.store)
+            .and_then(|()| self.judge(&submissions));
         let done = match judged {
             Ok(()) => self.finish(submissions),
             Err(error) => {
@@ -307,16 +318,18 @@ impl<O: Observer> Writer<O> {
     }
 
     fn judge(&mut self, submissions: &[Submission<Verdict>]) -> Result<(), StoreError> {
-        for incoming in submissions
-            .iter()
-            .flat_map(|submission| &submission.incoming)
-        {
-            let (topic, payload) = (incoming.topic_str(), &incoming.payload);
-            if incoming.retain && payload.is_empty() {
-                continue; // it clears a retained message, and says nothing
+        let now_ms = self.clock.monotonic_ms();
+        for submission in submissions {
+            let taken_ms = submission.taken_ms.unwrap_or(now_ms);
+            self.site.arrived(now_ms.saturating_sub(taken_ms));
+            for incoming in &submission.incoming {
+                let (topic, payload) = (incoming.topic_str(), &incoming.payload);
+                if incoming.retain && payload.is_empty() {
+                    continue; // it clears a retained message, and says nothing
+                }
+                self.site
+                    .take(topic, payload, &incoming.decoded, &mut self.store)?;
             }
-            self.site
-                .take(topic, payload, &incoming.decoded, &mut self.store)?;
         }
         Ok(())
     }
@@ -342,12 +355,28 @@ impl<O: Observer> Writer<O> {
         for submission in submissions {
             self.fanout.committed(submission);
         }
+        self.say_again_what_was_lost();
         if let Some(committed) = committed {
             self.strikes = 0;
             self.stats.committed(committed, &self.site.announced());
             self.observer.committed(&self.site.announced());
         }
         Ok(())
+    }
+
+    /// A result that is gone leaves the one before it as the newest.
+    fn say_again_what_was_lost(&mut self) {
+        match self
+            .results
+            .after_loss(&self.site, &self.store, &self.fanout)
+        {
+            Ok(None) => {}
+            Ok(Some(submission)) => self.fanout.committed(submission),
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "results that are gone could not be replaced by the ones before them"
+            ),
+        }
     }
 
     fn disappoint(&self, submissions: Vec<Submission<Verdict>>) {
@@ -358,7 +387,9 @@ impl<O: Observer> Writer<O> {
 
     fn obey(&mut self, command: Command) {
         self.site.begin(&self.clock);
-        let outcome = match self.site.obey(&command.order, &mut self.store) {
+        let reckoned = self.site.reckon(&mut self.store);
+        let obeyed = reckoned.and_then(|()| self.site.obey(&command.order, &mut self.store));
+        let outcome = match obeyed {
             Ok(Ok(outcome)) => self.finish(Vec::new()).map(|()| Ok(outcome)),
             Ok(Err(refusal)) => Ok(Err(refusal)),
             Err(error) => Err(error),
@@ -373,10 +404,13 @@ impl<O: Observer> Writer<O> {
     fn keep_time(&mut self) {
         let closed = if self.site.is_due(&self.clock) {
             self.site.begin(&self.clock);
-            self.finish(Vec::new())
+            let reckoned = self.site.reckon(&mut self.store);
+            reckoned.and_then(|()| self.finish(Vec::new()))
         } else {
             Ok(())
         };
+        // What is owed since the clock is trusted is done before the time is said.
+        self.tell_time();
         let kept = closed.and_then(|()| {
             if self.wants_seal() {
                 self.seal()
@@ -387,6 +421,24 @@ impl<O: Observer> Writer<O> {
         match kept {
             Ok(()) => self.look_around(),
             Err(error) => self.fail(&error, "the store could not be kept"),
+        }
+    }
+
+    /// Says what time it is, to nodes that have no clock.
+    fn tell_time(&mut self) {
+        let told = self
+            .pulse
+            .due(self.site.known_time(&self.clock), self.clock.monotonic_ms());
+        if let Some(ms) = told {
+            let text = ms.to_string();
+            let message = (
+                self.time_topic.as_str(),
+                text.as_bytes(),
+                Qos::AtMostOnce,
+                false,
+            );
+            let said = self.fanout.compose_derived([message], Verdict::NotMapped);
+            self.fanout.committed(said);
         }
     }
 

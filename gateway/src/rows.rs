@@ -14,6 +14,7 @@ pub mod when;
 
 pub use alert::Alert;
 
+use crate::store::Flag;
 use engine::{Aggregate, DayRow, DiffKind, DiffRow, RestRow, SensorId};
 use when::{Date, Moment};
 
@@ -51,6 +52,19 @@ pub struct ClockStatus {
     pub mode: Word,
     /// Whether the wall clock is trusted; true in event mode, which needs none.
     pub synchronised: bool,
+    /// The same.
+    #[serde(default)]
+    pub trusted: bool,
+    /// What decided that, in words.
+    #[serde(default)]
+    pub why: Word,
+    /// Readings without a time that wait until the clock is trusted. They are on disk, and not among
+    /// those received yet.
+    #[serde(default)]
+    pub waiting: u64,
+    /// How often the wall clock was seen to jump since the daemon started.
+    #[serde(default)]
+    pub jumps: u64,
 }
 
 /// Readings by what became of them, for the life of the store; `received` is the sum of the others.
@@ -183,6 +197,10 @@ pub struct Reading {
     pub value: f64,
     /// Its place in the order of arrival.
     pub seq: u64,
+    /// What is to be known of its time: `ambiguous` or `shifted` local time, `stamped` when the clock
+    /// was set, or `estimated` then; `rejudged` then. Not there, as a rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flag: Option<Word>,
 }
 
 /// `AggDay`: one sensor's day.
@@ -320,8 +338,11 @@ pub struct Arrival {
     pub value: f64,
     /// Its place in the order of arrival.
     pub seq: u64,
-    /// `accepted`, `corrected`, `late`, `accepted late` or `corrected late`.
+    /// `accepted`, `corrected`, `late`, `accepted late`, `corrected late` or `withdrawn`.
     pub fate: Word,
+    /// As [`Reading::flag`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flag: Option<Word>,
     /// Whether the daily number is made of it now.
     pub counts: bool,
 }
@@ -468,6 +489,18 @@ pub const fn aggregate_word(aggregate: Aggregate) -> &'static str {
         Aggregate::Last => "last",
         Aggregate::Count => "count",
     }
+}
+
+/// The word for what is to be known of a reading's time.
+#[must_use]
+pub const fn flag_word(flag: Flag) -> Word {
+    Word::Borrowed(match flag {
+        Flag::Ambiguous => "ambiguous",
+        Flag::Shifted => "shifted",
+        Flag::Stamped => "stamped",
+        Flag::Estimated => "estimated",
+        Flag::Rejudged => "rejudged",
+    })
 }
 
 /// The word for the cause of a difference.

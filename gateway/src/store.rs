@@ -50,8 +50,8 @@ pub use self::reopen::{Regained, Reopened};
 pub use self::room::{Level, Room};
 pub use self::tables::SCHEMA;
 pub use self::types::{
-    BrokerWrite, Checkpoint, Committed, Counters, Dropped, Fate, Group, LateRow, Letter, Logged,
-    Seal, Sealed, SensorState, StoredReading, Tail, Totals, UserRow,
+    BrokerWrite, Checkpoint, Committed, Counters, Doubt, Dropped, Fate, Flag, Group, LateRow,
+    Letter, Logged, Seal, Sealed, SensorState, StoredReading, Tail, Totals, UserRow, Waiting,
 };
 pub use self::view::View;
 
@@ -238,6 +238,17 @@ impl Store {
                 sensors: scan::sensors(txn)?,
                 balances: scan::balances(txn)?,
                 ..open::read_checkpoint(txn)?
+            })
+        })
+    }
+
+    /// What waited at the last seal until the clock is trusted, by arrival.
+    pub fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
+        self.shared.read("read what waits", |txn| {
+            let kept = txn.open_table(tables::META)?.get(tables::META_WAITING)?;
+            kept.map_or(Ok(Vec::new()), |value| {
+                rows::unpack_waiting(value.value())
+                    .map_err(Fault::damaged("meta", tables::META_WAITING))
             })
         })
     }

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use gateway::store::{Options, Store};
 use redb::{Builder, ReadableDatabase, ReadableTableMetadata, TableHandle};
-use store_world::{Dice, Disk, Op, Snapshot, Step, apply, options, script, write_at};
+use store_world::{Dice, Disk, Op, Snapshot, Step, apply, doubted, options, script, write_at};
 
 /// What becomes of writes that were not synced when the power goes.
 #[derive(Clone, Copy, Debug)]
@@ -152,8 +152,13 @@ fn is_long() -> bool {
 }
 
 fn cut_everywhere(seed: u64, options: Options) {
+    let turns = if is_long() { 20 } else { 8 };
+    cut_everywhere_in(script(seed, turns), seed, options);
+}
+
+fn cut_everywhere_in(steps: Vec<Step>, seed: u64, options: Options) {
     let long = is_long();
-    let run = Run::of(script(seed, if long { 20 } else { 8 }), options);
+    let run = Run::of(steps, options);
     let losses = |_| vec![Loss::Lost, Loss::Kept, Loss::Random];
     sweep(&run.image, &run.ops, seed, losses, |image, cut, what| {
         run.check(image, cut, long || cut % 8 == 0, what);
@@ -166,6 +171,14 @@ fn a_power_cut_loses_nothing_that_was_acknowledged() {
     for seed in if is_long() { 0..4 } else { 0..1 } {
         cut_everywhere(seed, options());
     }
+}
+
+/// What waits until the clock is trusted is as safe as what is held.
+#[test]
+fn a_power_cut_loses_nothing_that_waits_for_the_clock() {
+    let seed = 5;
+    let turns = if is_long() { 20 } else { 4 };
+    cut_everywhere_in(doubted(script(seed, turns)), seed, options());
 }
 
 /// As large files are kept: every commit says which pages are free, opening trusts it.

@@ -31,7 +31,8 @@ async fn every_path_answers_as_the_contract_spells_it() {
         status,
         json!({
             "site": "home", "version": "0.1.0", "uptime": 3661,
-            "clock": {"mode": "event", "synchronised": true},
+            "clock": {"mode": "event", "synchronised": true, "trusted": true, "waiting": 0, "jumps": 0,
+                "why": "time is what readings say"},
             "counters": {"received": 6, "accepted": 4, "duplicate": 0, "corrected": 1, "late": 1, "dead_letter": 0},
             "store": {
                 "bytes": 1_572_864, "commits": 12, "free_bytes": 3_221_225_472_u64, "state": "ok", "refusal": null,

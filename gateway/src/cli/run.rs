@@ -48,7 +48,8 @@ pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 async fn serve(config: Config, path: &Path) -> Outcome {
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     lifecycle::open_files(config.broker.max_connections);
-    let mut app = App::build(config.clone(), Clock::machine(), rand::random()).await?;
+    let clock = Clock::machine();
+    let mut app = App::build(config.clone(), clock.clone(), rand::random()).await?;
     let store = loop {
         let running = app.with_control().start()?;
         let addresses = running.addresses();
@@ -64,8 +65,8 @@ async fn serve(config: Config, path: &Path) -> Outcome {
         match (ended, running.stop().await) {
             (Ended::Asked, stopped) => break stopped?,
             (Ended::Broken, Err(AppError::Store(StoreError::Unusable(why)))) => {
-                // As at a start that finds damage, but for the process.
-                let (config, clock) = (config.clone(), Clock::machine());
+                // As at a start that finds damage, but for the process, and what it saw of its clock.
+                let (config, clock) = (config.clone(), clock.clone());
                 app = App::build_after_damage(config, clock, rand::random(), why).await?;
             }
             (Ended::Broken, stopped) => {

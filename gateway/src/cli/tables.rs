@@ -15,6 +15,10 @@ pub(crate) fn status(status: &Status) -> String {
     } else {
         "not trusted yet"
     };
+    let clock = match status.clock.why.as_ref() {
+        "" => format!("{}, {trust}", status.clock.mode),
+        why => format!("{}, {trust}: {why}", status.clock.mode),
+    };
     let upstream = match &status.upstream.last_error {
         Some(error) => format!(
             "{}, {} pending; {error}",
@@ -38,7 +42,7 @@ pub(crate) fn status(status: &Status) -> String {
         ("site", status.site.clone()),
         ("version", status.version.clone()),
         ("up", up),
-        ("clock", format!("{}, {trust}", status.clock.mode)),
+        ("clock", clock),
         ("store", kept),
         (
             "broker",
@@ -51,6 +55,7 @@ pub(crate) fn status(status: &Status) -> String {
         ("  corrected", counters.corrected.to_string()),
         ("  late", counters.late.to_string()),
         ("  dead letters", counters.dead_letter.to_string()),
+        ("waiting", status.clock.waiting.to_string()),
     ];
     let refusal = store.refusal.iter().map(|why| ("REFUSING", why.clone()));
     let incidents = status.incidents.iter();
@@ -288,11 +293,25 @@ pub(super) fn arrivals(look: Look, rows: &[Arrival]) -> String {
             row.time.to_string(),
             number(row.value),
             row.seq.to_string(),
-            row.fate.to_string(),
+            fate(row),
             if row.counts { "yes" } else { "no" }.to_owned(),
         ]
     });
     table(look, &columns, cells)
+}
+
+/// What became of an arrival, and what is to be known of its time.
+fn fate(row: &Arrival) -> String {
+    let more = match row.flag.as_deref() {
+        None => return row.fate.to_string(),
+        Some("ambiguous") => "its local time happened twice, the earlier is taken",
+        Some("shifted") => "its local time never happened, it is shifted forward",
+        Some("stamped") => "stamped when the clock was set",
+        Some("estimated") => "stamped by estimate when the clock was set",
+        Some("rejudged") => "judged again when the clock was set",
+        Some(other) => other,
+    };
+    printable(&format!("{}; {more}", row.fate))
 }
 
 #[cfg(test)]

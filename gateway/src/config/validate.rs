@@ -5,6 +5,8 @@ use toml::de::DeTable;
 use super::problem::{Problem, Problems};
 use super::raw::{Section, Sheet};
 use super::value::{choice, duration, parsed, path, zone};
+use crate::clock::TrustRule;
+
 use super::{ClockMode, Config, Site, Store, Time, broker, cross, mapping, services};
 
 /// The longest site id.
@@ -130,6 +132,11 @@ fn store(mut store: Section<'_, '_>) -> Store {
 
 fn time(mut time: Section<'_, '_>) -> Time {
     let clock = choice(&[("wall", ClockMode::Wall), ("event", ClockMode::Event)]);
+    let trust = choice(&[
+        ("auto", TrustRule::Auto),
+        ("always", TrustRule::Always),
+        ("kernel", TrustRule::Kernel),
+    ]);
     let mut span =
         |key, longest, default| time.take(key, duration("0ms"..=longest)).unwrap_or(default);
     Time {
@@ -137,5 +144,6 @@ fn time(mut time: Section<'_, '_>) -> Time {
         future_tolerance_ms: span("future_tolerance", "1d", 10 * MINUTE_MS),
         grace_ms: span("grace", "7d", 15 * MINUTE_MS),
         clock: time.take("clock", clock).unwrap_or(ClockMode::Wall),
+        trust: time.take("trust", trust).unwrap_or_default(),
     }
 }

@@ -88,6 +88,8 @@ impl<O: Observer> Writer<O> {
 
     /// Tries to end the outage, if it is time to.
     fn mend(&mut self) {
+        // A site that is opened anew sees no jump of the clock before that.
+        self.site.look_at(&self.clock);
         let now_ms = self.clock.monotonic_ms();
         if self.outage.as_ref().is_none_or(|o| o.wait_ms(now_ms) > 0) {
             return;

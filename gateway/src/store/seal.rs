@@ -15,9 +15,10 @@ use super::late::{Exempt, late_rows};
 use super::rows::{self, SealRow};
 use super::scan::{self, entry};
 use super::tables::{
-    BALANCES, BLOCKS, Bytes, DAYS, LATE, LETTERS, LOG, META, META_CHECKPOINT, RESTS, SEALS, SENSORS,
+    BALANCES, BLOCKS, Bytes, DAYS, LATE, LETTERS, LOG, META, META_CHECKPOINT, META_WAITING, RESTS,
+    SEALS, SENSORS,
 };
-use super::types::{Checkpoint, Dropped, LateRow, Letter, Seal, Sealed, SensorState};
+use super::types::{Checkpoint, Dropped, LateRow, Letter, Seal, Sealed, SensorState, Waiting};
 use super::view::unsealed;
 use super::{Options, Store};
 
@@ -31,6 +32,11 @@ struct Folded {
     sensors: Vec<SensorState>,
     balances: Vec<(u32, String)>,
     readings: u64,
+    /// What the log says of readings that wait: those it brought, and which are done.
+    waiting: Vec<Waiting>,
+    waited_to: u64,
+    /// As of the last group: since when the clock is doubted, and how many wait.
+    doubt: Option<(Option<u64>, u64)>,
 }
 
 impl Store {
@@ -89,6 +95,10 @@ fn write(
     write_rows(txn, &seal, folded.sensors, folded.balances)?;
     write_late(txn, folded.late, &folded.exempt)?;
     write_letters(txn, &folded.letters)?;
+    if let Some(doubt) = folded.doubt {
+        (checkpoint.doubt_from, checkpoint.waits) = doubt;
+    }
+    write_waiting(txn, folded.waiting, folded.waited_to)?;
     forget(txn, seal.forget_before_ms, options, &mut checkpoint.dropped)?;
     let row = SealRow {
         first_seq,
@@ -126,7 +136,10 @@ fn fold(
         folded.exempt.take(&group);
         folded.late.extend(late_rows(&group));
         folded.readings += group.readings.len() as u64;
-        for reading in group.readings.iter().filter(|r| r.fate.is_held()) {
+        folded.waiting.append(&mut group.doubt.waiting);
+        folded.waited_to = folded.waited_to.max(group.doubt.waited_to.unwrap_or(0));
+        folded.doubt = Some((group.doubt.from, group.doubt.waits));
+        for reading in group.readings.iter().filter(|r| r.fate.decides()) {
             let day = day_of(reading.sensor, reading.time);
             let entries = folded.days.entry((reading.sensor, day)).or_default();
             entries.push(entry(reading));
@@ -222,6 +235,26 @@ fn write_late(txn: &WriteTransaction, late: Vec<LateRow>, exempt: &Exempt) -> Re
     })?;
     for row in accepted {
         table.insert(row.seq, rows::pack_late(&row).as_slice())?;
+    }
+    Ok(())
+}
+
+/// Carries what still waits over the end of the log.
+fn write_waiting(txn: &WriteTransaction, more: Vec<Waiting>, waited_to: u64) -> Result<(), Fault> {
+    let mut meta = txn.open_table(META)?;
+    let kept = meta.get(META_WAITING)?.map(|value| {
+        rows::unpack_waiting(value.value()).map_err(Fault::damaged("meta", META_WAITING))
+    });
+    if kept.is_none() && more.is_empty() {
+        return Ok(());
+    }
+    let mut waiting = kept.transpose()?.unwrap_or_default();
+    waiting.extend(more);
+    waiting.retain(|reading| reading.seq >= waited_to);
+    if waiting.is_empty() {
+        meta.remove(META_WAITING)?;
+    } else {
+        meta.insert(META_WAITING, rows::pack_waiting(&waiting).as_slice())?;
     }
     Ok(())
 }

@@ -27,7 +27,7 @@ use crate::ingest::Standing;
 use crate::rows::when::{Date, Moment, Span};
 use crate::rows::{
     ClockStatus, Counters, Day, Diff, Explanation, Late, Letter, Point, Reading, Rest, Sensor,
-    Status, StoreStatus, UpstreamStatus, Word,
+    Status, StoreStatus, UpstreamStatus, Word, flag_word,
 };
 use crate::store::{Letter as StoredLetter, SensorState, Totals, View};
 
@@ -168,9 +168,13 @@ impl Facts for StoreFacts {
     fn status(&self) -> Result<Status, Unreadable> {
         let config = self.config.load();
         let totals = self.view.totals().map_err(unreadable("the totals"))?;
-        let (mode, synchronised) = match config.time.clock {
-            ClockMode::Wall => ("wall", self.clock.trust() == Trust::Synchronised),
-            ClockMode::Event => ("event", true),
+        let because = self.clock.because();
+        let (mode, synchronised, why) = match config.time.clock {
+            ClockMode::Wall => {
+                let is_trusted = because.trust() == Trust::Synchronised;
+                ("wall", is_trusted, Word::Owned(because.to_string()))
+            }
+            ClockMode::Event => ("event", true, Word::Borrowed("time is what readings say")),
         };
         let counters = totals.counters;
         let incidents = self.view.incidents().map_err(unreadable("the incidents"))?;
@@ -183,6 +187,10 @@ impl Facts for StoreFacts {
             clock: ClockStatus {
                 mode: Word::Borrowed(mode),
                 synchronised,
+                trusted: synchronised,
+                why,
+                waiting: totals.waits,
+                jumps: self.clock.jumps(),
             },
             counters: Counters {
                 received: counters.received,
@@ -271,6 +279,7 @@ impl Facts for StoreFacts {
                     time,
                     value: row.value,
                     seq: row.seq,
+                    flag: row.flag.map(flag_word),
                 };
                 (Place { time, tie: row.tie }, reading)
             });

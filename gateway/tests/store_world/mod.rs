@@ -16,8 +16,8 @@ use engine::{
     Aggregate, BalanceId, Day, DayRow, DiffKind, DiffRow, EventTime, RestRow, SensorDay, SensorId,
 };
 use gateway::store::{
-    BrokerWrite, Checkpoint, Counters, Fate, Group, LateRow, Letter, Logged, Options, Seal,
-    SensorState, Store, StoreError, StoredReading, Totals, UserRow,
+    BrokerWrite, Checkpoint, Counters, Fate, Flag, Group, LateRow, Letter, Logged, Options, Seal,
+    SensorState, Store, StoreError, StoredReading, Totals, UserRow, Waiting,
 };
 use redb::StorageBackend;
 
@@ -220,6 +220,7 @@ pub fn reading(seq: u64, sensor: u32, ms: i64, value: f64, fate: Fate) -> Logged
         tie: 0,
         value,
         fate,
+        flag: None,
     }
 }
 
@@ -295,6 +296,10 @@ pub fn bare_seal() -> Seal<'static> {
 
 /// One step of a script.
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a script of a test, mostly commits"
+)]
 pub enum Step {
     Commit(Group, Vec<BrokerWrite>),
     Seal { turn: i32, drop_before: Option<Day> },
@@ -311,6 +316,7 @@ impl Step {
                     id: SensorId(1),
                     name: "TH1".into(),
                     newest: Some(at(START_MS + i64::from(*turn))),
+                    sure: Some(at(START_MS + i64::from(*turn))),
                     first: Some(at(START_MS)),
                     last_value: Some(value),
                     fingerprint: u64::MAX,
@@ -348,6 +354,39 @@ pub fn script(seed: u64, turns: i32) -> Vec<Step> {
         }
         let drop_before = (turn > 2).then(|| Day::from_number(18_262 + turn - 2));
         steps.push(Step::Seal { turn, drop_before });
+    }
+    steps
+}
+
+/// The same script by a clock that is not trusted: some readings wait, and some wait no longer; some
+/// are withdrawn, and some have a flag.
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+pub fn doubted(mut steps: Vec<Step>) -> Vec<Step> {
+    for step in &mut steps {
+        let Step::Commit(group, _) = step else {
+            continue;
+        };
+        let doubt = &mut group.doubt;
+        group.readings.retain_mut(|reading| {
+            match reading.seq % 7 {
+                0 => doubt.waiting.push(Waiting {
+                    seq: reading.seq,
+                    sensor: reading.sensor,
+                    tie: reading.tie,
+                    value: reading.value,
+                    boot: u128::MAX - u128::from(reading.seq / 50),
+                    uptime_ms: reading.seq,
+                }),
+                1 => reading.fate = Fate::Withdrawn,
+                2 => reading.flag = Some(Flag::Shifted),
+                _ => {}
+            }
+            reading.seq % 7 > 0
+        });
+        doubt.from = doubt.waiting.first().map(|waiting| waiting.seq);
+        doubt.waits = doubt.waiting.len() as u64;
+        let old = group.first_seq.saturating_sub(60);
+        doubt.waited_to = group.first_seq.is_multiple_of(3).then_some(old);
     }
     steps
 }
@@ -458,6 +497,7 @@ pub struct Snapshot {
     checkpoint: Checkpoint,
     totals: Totals,
     replayed: Vec<Group>,
+    waiting: Vec<Waiting>,
     sensors: Vec<SensorState>,
     balances: Vec<(BalanceId, String)>,
     readings: Vec<Vec<StoredReading>>,
@@ -490,6 +530,7 @@ impl Snapshot {
                 ..view.totals().unwrap()
             },
             replayed,
+            waiting: store.waiting().unwrap(),
             sensors: view.sensors().unwrap(),
             balances: view.balances().unwrap(),
             readings: sensors()

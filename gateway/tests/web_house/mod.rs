@@ -105,6 +105,10 @@ impl Facts for House {
             clock: ClockStatus {
                 mode: Word::Borrowed("event"),
                 synchronised: true,
+                trusted: true,
+                why: Word::Borrowed("time is what readings say"),
+                waiting: 0,
+                jumps: 0,
             },
             counters: Counters {
                 received: 6,
@@ -192,6 +196,7 @@ impl Facts for House {
                     time: place.time,
                     value,
                     seq,
+                    flag: None,
                 },
             )
         });
@@ -301,6 +306,7 @@ impl Facts for House {
             value,
             seq,
             fate: Word::Borrowed(fate),
+            flag: None,
             counts,
         };
         let row = self.days(sensor, &span)?.pop();
