@@ -3,16 +3,17 @@
 //! Start: store → site → broker → writer → web. Stop: the broker stops reading and lets what it
 //! read be acknowledged, the writer commits and seals what is left, the web lets requests end.
 
+use crate::broker::external::{Far, Plan, Report};
 use crate::broker::{Broker, BrokerConfig, Fanout, Limits, Open, Qos, Restored};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{BrokerMode, Config, External};
 use crate::control;
 use crate::ingest::{
     Announced, COMMANDS, Command, INTAKE_SUBMISSIONS, IngestStats, Intake, Observer, PayloadMapper,
     Site, SiteError, Writer,
 };
 use crate::rows;
-use crate::source::Verdict;
+use crate::source::{Belongs, Verdict};
 use crate::store::{OpenError, Options, Store, StoreError, View};
 use crate::web::facts::{StoreFacts, Vitals};
 use crate::web::live::{Feed, LiveEvent};
@@ -65,7 +66,8 @@ pub struct App {
     clock: Clock,
     store: Store,
     site: Site,
-    mqtt: TcpListener,
+    /// None where the broker is another.
+    mqtt: Option<TcpListener>,
     http: TcpListener,
     control: Option<control::Socket>,
 }
@@ -73,8 +75,8 @@ pub struct App {
 /// Where a gateway listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Addresses {
-    /// MQTT over TCP.
-    pub mqtt: SocketAddr,
+    /// MQTT over TCP; none where the broker is another.
+    pub mqtt: Option<SocketAddr>,
     /// HTTP.
     pub http: SocketAddr,
 }
@@ -88,6 +90,7 @@ pub struct Running {
     stats: Arc<IngestStats>,
     commands: mpsc::Sender<Command>,
     broker: Broker<PayloadMapper>,
+    far: Option<Far>,
     fanout: Fanout,
     site: String,
     writer: std::thread::JoinHandle<Result<Store, StoreError>>,
@@ -117,7 +120,10 @@ impl App {
         });
         let opened = opening.await;
         let (store, site) = opened.map_err(|_| AppError::Writer("could not open the store"))??;
-        let mqtt = bind(config.broker.listen, "MQTT", "broker").await?;
+        let mqtt = match config.broker.mode {
+            BrokerMode::Embedded => Some(bind(config.broker.listen, "MQTT", "broker").await?),
+            BrokerMode::External(_) => None,
+        };
         let http = bind(config.web.listen, "HTTP", "web").await?;
         Ok(Self {
             config,
@@ -166,14 +172,19 @@ impl App {
             restored,
         );
         let addresses = Addresses {
-            mqtt: address(&mqtt, config.broker.listen),
+            mqtt: mqtt
+                .as_ref()
+                .map(|mqtt| address(mqtt, config.broker.listen)),
             http: address(&http, config.web.listen),
         };
         let feed = Feed::default();
         let counting = broker.clone();
-        let vitals = Arc::new(Vitals::starting(move || {
-            counting.stats().connections.load(Relaxed)
-        }));
+        let vitals = Vitals::starting(move || counting.stats().connections.load(Relaxed));
+        let report = report(&config, &clock);
+        let vitals = Arc::new(match &report {
+            Some(report) => vitals.with_far(Arc::clone(report)),
+            None => vitals,
+        });
         let observer = Announcer {
             feed: feed.clone(),
             vitals: Arc::clone(&vitals),
@@ -209,7 +220,10 @@ impl App {
         let web = tokio::spawn(web.serve(http, stopped(stopping)));
         let site = config.site.id.clone();
         say_status(&fanout, &site, "online");
-        broker.listen(mqtt);
+        if let Some(mqtt) = mqtt {
+            broker.listen(mqtt);
+        }
+        let far = report.and_then(|report| far(&config, &broker, report));
         vitals.set_ready();
         Ok(Running {
             addresses,
@@ -219,6 +233,7 @@ impl App {
             stats,
             commands,
             broker,
+            far,
             fanout,
             site,
             writer,
@@ -281,6 +296,9 @@ impl Running {
     /// Drains and stops: everything acknowledged is on disk, everything read is acknowledged.
     pub async fn stop(self) -> Result<Store, AppError> {
         say_status(&self.fanout, &self.site, "offline");
+        if let Some(far) = self.far {
+            far.shutdown(DRAIN).await;
+        }
         self.broker.shutdown(DRAIN).await;
         drop(self.broker);
         drop(self.commands);
@@ -391,6 +409,39 @@ fn broker_config(config: &Config) -> BrokerConfig {
         },
         access: Arc::new(Open),
     }
+}
+
+/// Where it is written how it goes with the far broker, if there is one.
+fn report(config: &Config, clock: &Clock) -> Option<Arc<Report>> {
+    match config.broker.mode {
+        BrokerMode::Embedded => None,
+        BrokerMode::External(_) => {
+            let clock = clock.clone();
+            Some(Arc::new(Report::new(move || clock.wall_ms())))
+        }
+    }
+}
+
+/// Begins to be the far broker's client, if there is one.
+fn far(config: &Config, broker: &Broker<PayloadMapper>, report: Arc<Report>) -> Option<Far> {
+    let external: &External = match &config.broker.mode {
+        BrokerMode::Embedded => return None,
+        BrokerMode::External(external) => external,
+    };
+    let topics = config.sources.iter().map(|source| source.filter.as_str());
+    let plan = Plan {
+        site: config.site.id.clone(),
+        external: external.clone(),
+        sources: topics.map(str::to_owned).collect(),
+        max_packet: config.broker.max_packet,
+        seed: rand::random(),
+    };
+    let shard = external.shard;
+    let sieve = move |topic: &str, verdict| match shard {
+        Some(shard) => shard.part_of(topic, verdict),
+        None => Belongs::Ours(verdict),
+    };
+    Some(Far::start(plan, broker.clone(), Box::new(sieve), report))
 }
 
 fn restored(view: &View) -> Result<Restored, StoreError> {

@@ -6,6 +6,7 @@
 
 mod broker;
 mod cross;
+mod external;
 mod glob;
 mod mapping;
 mod problem;
@@ -26,6 +27,7 @@ use chrono_tz::Tz;
 
 use crate::source::{Filter, Sources};
 
+pub use external::{External, FarAddress, FarTls, Protocol};
 pub use glob::{Glob, GlobError};
 pub use problem::{Problem, Problems};
 pub use sensor::{Balance, ConcreteBalance, SensorRule};
@@ -141,18 +143,7 @@ pub enum BrokerMode {
     /// Ours, in this process.
     Embedded,
     /// Another one, whose client we are.
-    External(External),
-}
-
-/// `[broker.external]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct External {
-    /// `mqtt://host:port` or `mqtts://host:port`.
-    pub url: String,
-    /// The name to log in with.
-    pub username: Option<String>,
-    /// The file that holds the password.
-    pub password_file: Option<PathBuf>,
+    External(Box<External>),
 }
 
 /// An address served with TLS.
@@ -394,11 +385,13 @@ impl Config {
 }
 
 impl Broker {
-    /// Every address that it listens on.
+    /// Every address that it listens on: none where the broker is another.
     pub fn listeners(&self) -> impl Iterator<Item = SocketAddr> {
+        let ours = matches!(self.mode, BrokerMode::Embedded);
         let tls = self.tls.as_ref().map(|tls| tls.listen);
         [Some(self.listen), tls, self.websocket_listen]
             .into_iter()
             .flatten()
+            .filter(move |_| ours)
     }
 }

@@ -62,6 +62,16 @@ pub(crate) fn exposition(status: &Status, watchers: usize) -> String {
         &[],
         clients,
     );
+    if let Some(far) = &status.broker.far {
+        out.gauge(
+            "sluice_broker_external_connected",
+            "Whether the gateway is subscribed at the external broker.",
+            &[],
+            u8::from(far.connected),
+        );
+        let help = "Messages since the start that another gateway keeps.";
+        out.counter("sluice_broker_elsewhere_total", help, far.elsewhere);
+    }
     let pending = status.upstream.pending;
     out.gauge(
         "sluice_upstream_pending",
@@ -122,8 +132,9 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::rows::when::Moment;
     use crate::web::rows::{
-        BrokerStatus, ClockStatus, Counters, StoreStatus, UpstreamStatus, Word,
+        BrokerStatus, ClockStatus, Counters, FarStatus, StoreStatus, UpstreamStatus, Word,
     };
 
     fn status() -> Status {
@@ -146,7 +157,16 @@ mod tests {
                 commits: 2,
             },
             upstream: UpstreamStatus::off(),
-            broker: BrokerStatus { connections: 1 },
+            broker: BrokerStatus {
+                mode: Word::Borrowed("external"),
+                connections: 1,
+                far: Some(FarStatus {
+                    connected: true,
+                    since: Moment::from_ms(0),
+                    last_error: None,
+                    elsewhere: 0,
+                }),
+            },
         }
     }
 

@@ -34,7 +34,7 @@ pub struct Status {
     pub store: StoreStatus,
     /// How far the upstream has got.
     pub upstream: UpstreamStatus,
-    /// The embedded broker.
+    /// The broker: ours, or the one that we are a client of.
     pub broker: BrokerStatus,
 }
 
@@ -99,11 +99,30 @@ impl UpstreamStatus {
     }
 }
 
-/// The embedded broker.
+/// The broker: ours, or the one that we are a client of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BrokerStatus {
+    /// `embedded` or `external`.
+    pub mode: Word,
     /// Clients connected now.
     pub connections: u64,
+    /// How it goes with the other broker; its fields stand beside the others, and only in external mode
+    /// while the daemon runs.
+    #[serde(flatten)]
+    pub far: Option<FarStatus>,
+}
+
+/// How it goes with the broker that we are a client of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FarStatus {
+    /// Whether we are subscribed there.
+    pub connected: bool,
+    /// When that began.
+    pub since: Moment,
+    /// What is wrong and what to do about it, until it is right.
+    pub last_error: Option<String>,
+    /// Messages since the start that another gateway keeps.
+    pub elsewhere: u64,
 }
 
 /// One sensor that has sent something.

@@ -37,9 +37,8 @@ async fn sluice(daemon: &Running, args: &[&str]) -> Output {
         .arg(daemon.addresses().http.to_string())
         .env_remove("RUST_LOG");
     if args[0] == "replay" {
-        command
-            .arg("--broker")
-            .arg(daemon.addresses().mqtt.to_string());
+        let broker = daemon.addresses().mqtt.expect("its own broker");
+        command.arg("--broker").arg(broker.to_string());
     }
     let ran = tokio::task::spawn_blocking(move || command.output()).await;
     ran.expect("no panic").expect("the command starts")

@@ -109,6 +109,7 @@ async fn show(args: DemoArgs) -> Outcome {
     let place = Place::of(&args)?;
     let running = start(&args, place.path()).await?;
     let Addresses { mqtt, http } = running.addresses();
+    let mqtt = mqtt.expect("the demo serves its own broker");
     say(&format!(
         "broker mqtt://{mqtt}   page http://{http}/   store {}",
         place.path().display()

@@ -4,15 +4,28 @@ use std::net::SocketAddr;
 
 use toml::de::DeValue;
 
+use super::external::external;
 use super::raw::Section;
-use super::value::{address, choice, count, flag, list, parsed, path, size, url, word};
-use super::{Broker, BrokerMode, External, TlsIdentity, TlsListener, User};
+use super::value::{address, choice, count, flag, list, parsed, path, size, word};
+use super::{Broker, BrokerMode, TlsIdentity, TlsListener, User};
 use crate::source::Filter;
 
 /// More clients than this need another machine.
 const MAX_CONNECTIONS: usize = 100_000;
 
+/// Keys of our own broker, which say nothing where it is another.
+const OUR_OWN: [&str; 7] = [
+    "listen",
+    "tls_listen",
+    "websocket_listen",
+    "allow_anonymous",
+    "max_connections",
+    "user",
+    "tls_cert",
+];
+
 pub(super) fn broker(mut broker: Section<'_, '_>) -> Broker {
+    let (mode, asked) = broker_mode(&mut broker);
     let loopback = SocketAddr::from(([127, 0, 0, 1], 1883));
     let listen = broker.take("listen", address).unwrap_or(loopback);
     let tls = tls_listener(&mut broker);
@@ -28,9 +41,17 @@ pub(super) fn broker(mut broker: Section<'_, '_>) -> Broker {
         ("tls_listen", tls.as_ref().map(|tls| tls.listen)),
         ("websocket_listen", websocket_listen),
     ];
-    let allow_anonymous = allow_anonymous(&mut broker, listeners, users.is_empty());
+    let allow_anonymous = match asked {
+        Mode::Embedded => allow_anonymous(&mut broker, listeners, users.is_empty()),
+        Mode::External => {
+            // Nobody can come, so nobody can come unasked.
+            broker.take("allow_anonymous", flag);
+            warn_of_our_own(&broker);
+            true
+        }
+    };
     Broker {
-        mode: broker_mode(&mut broker),
+        mode,
         listen,
         tls,
         websocket_listen,
@@ -70,33 +91,51 @@ fn allow_anonymous(
     said.unwrap_or(false)
 }
 
-fn broker_mode(broker: &mut Section<'_, '_>) -> BrokerMode {
-    let external = choice(&[("embedded", false), ("external", true)]);
-    let external = broker.take("mode", external).unwrap_or(false);
-    let mut section = broker.section("external");
-    if !section.is_present() {
-        if external {
+/// What `mode` says, whether or not it can be had.
+#[derive(Clone, Copy)]
+enum Mode {
+    Embedded,
+    External,
+}
+
+fn broker_mode(broker: &mut Section<'_, '_>) -> (BrokerMode, Mode) {
+    let mode = choice(&[("embedded", Mode::Embedded), ("external", Mode::External)]);
+    let mode = broker.take("mode", mode).unwrap_or(Mode::Embedded);
+    let section = broker.section("external");
+    let external = match (mode, section.is_present()) {
+        (Mode::Embedded, false) => None,
+        (Mode::Embedded, true) => {
+            broker.warn(
+                "external",
+                "says nothing while mode is \"embedded\"; write mode = \"external\" to be that broker's client",
+            );
+            external(section).and(None)
+        }
+        (Mode::External, false) => {
             broker.problem(
                 "mode",
                 "\"external\" needs a section [broker.external] with a url",
             );
+            None
         }
-        return BrokerMode::Embedded;
-    }
-    let url = section.need(
-        "url",
-        "mqtt:// or mqtts:// and a host",
-        url(&["mqtt", "mqtts"]),
-    );
-    let username = section.take("username", word);
-    let password_file = section.take("password_file", path);
-    match url {
-        Some(url) if external => BrokerMode::External(External {
-            url,
-            username,
-            password_file,
+        (Mode::External, true) => external(section),
+    };
+    (
+        external.map_or(BrokerMode::Embedded, |it| {
+            BrokerMode::External(Box::new(it))
         }),
-        Some(_) | None => BrokerMode::Embedded,
+        mode,
+    )
+}
+
+fn warn_of_our_own(broker: &Section<'_, '_>) {
+    for key in OUR_OWN {
+        if broker.has(key) {
+            broker.warn(
+                key,
+                "says nothing while mode is \"external\": this gateway is a client and nobody's broker",
+            );
+        }
     }
 }
 

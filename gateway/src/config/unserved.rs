@@ -1,7 +1,7 @@
 //! What a valid configuration may ask for and this version does not do. Said instead of ignored: a
 //! protection that is not there must not look as if it were.
 
-use super::{BrokerMode, Config};
+use super::Config;
 
 /// Something that is configured and not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,11 +34,6 @@ impl Config {
             (
                 self.web.tls.is_some(),
                 "web.tls_cert: HTTPS is not served by this version yet; leave it out",
-            ),
-            (
-                self.broker.mode != BrokerMode::Embedded,
-                "broker.mode = \"external\": this version serves its own broker only; write \
-                 \"embedded\"",
             ),
         ];
         let features = [

@@ -20,11 +20,11 @@ use self::range::{days_of, instants_of};
 pub use self::vitals::Vitals;
 use super::reading::{Facts, Place, Readiness, Unreadable};
 use crate::clock::{Clock, Trust};
-use crate::config::{ClockMode, Config, SensorRule};
+use crate::config::{BrokerMode, ClockMode, Config, SensorRule};
 use crate::rows::when::{Date, Moment, Span};
 use crate::rows::{
-    BrokerStatus, ClockStatus, Counters, Day, Diff, Explanation, Late, Letter, Point, Reading,
-    Rest, Sensor, Status, StoreStatus, UpstreamStatus, Word,
+    BrokerStatus, ClockStatus, Counters, Day, Diff, Explanation, FarStatus, Late, Letter, Point,
+    Reading, Rest, Sensor, Status, StoreStatus, UpstreamStatus, Word,
 };
 use crate::store::{Letter as StoredLetter, SensorState, Totals, View};
 
@@ -179,7 +179,17 @@ impl Facts for StoreFacts {
             },
             upstream: UpstreamStatus::off(),
             broker: BrokerStatus {
+                mode: match config.broker.mode {
+                    BrokerMode::Embedded => Word::Borrowed("embedded"),
+                    BrokerMode::External(_) => Word::Borrowed("external"),
+                },
                 connections: self.vitals.connections(),
+                far: self.vitals.far().map(|far| FarStatus {
+                    connected: far.connected,
+                    since: Moment::from_ms(far.since_ms),
+                    last_error: far.last_error,
+                    elsewhere: far.elsewhere,
+                }),
             },
         })
     }

@@ -118,7 +118,11 @@ impl Facts for House {
                 commits: 12,
             },
             upstream: UpstreamStatus::off(),
-            broker: BrokerStatus { connections: 2 },
+            broker: BrokerStatus {
+                mode: Word::Borrowed("embedded"),
+                connections: 2,
+                far: None,
+            },
         })
     }
 

@@ -29,7 +29,7 @@ impl House {
         let running = app.and_then(App::start).expect("nothing is in its way");
         let at = running.addresses();
         Self {
-            mqtt: at.mqtt,
+            mqtt: at.mqtt.expect("its own broker"),
             api: Api::at(at.http),
             running,
             _dir: dir,

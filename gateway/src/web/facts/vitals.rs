@@ -2,8 +2,9 @@
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::broker::external::{FarState, Report};
 use crate::web::reading::Readiness;
 
 /// What only the running daemon knows, told by those who see it happen.
@@ -11,6 +12,7 @@ pub struct Vitals {
     /// Commits since the start.
     pub commits: AtomicU64,
     connections: Box<dyn Fn() -> u64 + Send + Sync>,
+    far: Option<Arc<Report>>,
     not_ready: RwLock<Option<String>>,
 }
 
@@ -21,8 +23,16 @@ impl Vitals {
         Self {
             commits: AtomicU64::new(0),
             connections: Box::new(connections),
+            far: None,
             not_ready: RwLock::new(Some("the daemon is starting".to_owned())),
         }
+    }
+
+    /// Also those of its connection to another broker.
+    #[must_use]
+    pub fn with_far(self, far: Arc<Report>) -> Self {
+        let far = Some(far);
+        Self { far, ..self }
     }
 
     /// Those of a daemon that is stopped: its store is read, and nothing else is there.
@@ -53,6 +63,10 @@ impl Vitals {
 
     pub(super) fn connections(&self) -> u64 {
         (self.connections)()
+    }
+
+    pub(super) fn far(&self) -> Option<FarState> {
+        self.far.as_ref().map(|far| far.state())
     }
 
     pub(super) fn readiness(&self) -> Readiness {
