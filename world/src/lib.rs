@@ -10,6 +10,7 @@ pub mod arrival;
 pub mod courier;
 pub mod daemon;
 pub mod dice;
+pub mod mosquitto;
 pub mod mqtt;
 pub mod reference;
 pub mod rows;

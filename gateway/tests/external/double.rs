@@ -122,9 +122,10 @@ impl Connection {
 
     /// The next result, retained at `QoS` 1, which is acknowledged; nothing else may come before it.
     pub(crate) async fn result(&mut self) -> (String, String) {
-        let (first, body) = match self.early.is_empty() {
-            true => self.next().await.expect("a result"),
-            false => self.early.remove(0),
+        let (first, body) = if self.early.is_empty() {
+            self.next().await.expect("a result")
+        } else {
+            self.early.remove(0)
         };
         assert_eq!(first, 0x33, "a retained PUBLISH at QoS 1, not {body:?}");
         let (topic, rest) = take_text(&body);
