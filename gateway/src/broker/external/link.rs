@@ -25,9 +25,10 @@ pub(super) const UNACKNOWLEDGED: u16 = 1024;
 pub(super) const WINDOW: u16 = 64;
 /// What was heard and not taken up, at most.
 const HEARD: usize = 1024;
-/// What is to be said and has not been, at most: an acknowledgement for each message of two full
-/// windows, the results, and some subscriptions.
-const SAID: usize = 2 * UNACKNOWLEDGED as usize + WINDOW as usize + 1024;
+/// What is to be said and has not been, at most: the results, some subscriptions, and an acknowledgement
+/// for every packet id that there is. Not every broker minds Receive Maximum, and rumqttc reads up to ten
+/// messages for each acknowledgement that it sends; but no broker has more than 65 535 ids on their way.
+const SAID: usize = u16::MAX as usize + WINDOW as usize + 1024;
 /// From the first packet of TCP to the far broker's welcome.
 const CONNECT_TIMEOUT_S: u64 = 10;
 /// How long the far broker shall keep our session while we are away.
@@ -103,9 +104,8 @@ pub(super) enum Granted {
     Refused,
 }
 
-/// The queue to the event loop is full: the far broker takes nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the broker takes neither acknowledgements nor results")]
+/// The queue to the event loop is full, or nobody reads it any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stuck;
 
 /// An open link.
@@ -158,6 +158,16 @@ impl Link {
     /// Waits for something to hear, and takes up to `most`. Cancel safe. Nothing: the event loop is gone.
     pub(super) async fn hear(&mut self, into: &mut Vec<Heard>, most: usize) -> usize {
         self.heard.recv_many(into, most).await
+    }
+
+    /// Why nothing more can be said.
+    pub(super) fn last_words(&mut self) -> Failure {
+        while let Ok(heard) = self.heard.try_recv() {
+            if let Heard::Lost(failure) = heard {
+                return failure;
+            }
+        }
+        Failure::soon("the broker takes neither acknowledgements nor results")
     }
 
     /// Takes over what the far broker said of its limits; returns how many results may be on their way.

@@ -30,9 +30,22 @@ pub(super) enum End {
     Failed(Failure),
 }
 
-impl From<Stuck> for End {
-    fn from(stuck: Stuck) -> Self {
-        Self::Failed(Failure::soon(stuck.to_string()))
+/// Why the work is over.
+enum Over {
+    End(End),
+    /// Nothing more can be said to the far broker.
+    Stuck,
+}
+
+impl From<Stuck> for Over {
+    fn from(Stuck: Stuck) -> Self {
+        Self::Stuck
+    }
+}
+
+impl From<End> for Over {
+    fn from(end: End) -> Self {
+        Self::End(end)
     }
 }
 
@@ -98,6 +111,14 @@ impl<'a, M: Mapper> Visit<'a, M> {
 
     /// Serves to the end.
     pub(super) async fn serve(&mut self, stop: &mut watch::Receiver<bool>) -> End {
+        match self.work(stop).await {
+            // What has gone wrong was heard, perhaps, and not yet taken up.
+            Over::Stuck => End::Failed(self.link.last_words()),
+            Over::End(end) => end,
+        }
+    }
+
+    async fn work(&mut self, stop: &mut watch::Receiver<bool>) -> Over {
         let line = Arc::clone(&self.line);
         let mut heard = Vec::new();
         loop {
@@ -106,7 +127,7 @@ impl<'a, M: Mapper> Visit<'a, M> {
             }
             let leaving = matches!(self.stage, Stage::Leaving { .. });
             if leaving && self.ledger.is_empty() && self.outbox.is_empty() {
-                return self.part().await;
+                return self.part().await.into();
             }
             let room = usize::from(UNACKNOWLEDGED).saturating_sub(self.ledger.len());
             let event = tokio::select! {
@@ -122,9 +143,7 @@ impl<'a, M: Mapper> Visit<'a, M> {
                     self.put(message);
                     Ok(())
                 }
-                Event::Heard(0) => Err(End::Failed(Failure::soon(
-                    "the connection's task ended: a fault of our own",
-                ))),
+                Event::Heard(0) => Err(Over::Stuck),
                 Event::Heard(_) => self.take_in(&mut heard).await,
                 Event::Stop => self.begin_to_leave(),
             };
@@ -134,9 +153,9 @@ impl<'a, M: Mapper> Visit<'a, M> {
         }
     }
 
-    fn begin_to_leave(&mut self) -> Result<(), End> {
+    fn begin_to_leave(&mut self) -> Result<(), Over> {
         let Stage::Here { since } = self.stage else {
-            return Err(End::Stopped);
+            return Err(End::Stopped.into());
         };
         self.stage = Stage::Leaving { since };
         // Everything said before the order to stop goes out: `offline` is the last of it.
@@ -160,16 +179,16 @@ impl<'a, M: Mapper> Visit<'a, M> {
         End::Stopped
     }
 
-    fn collect_receipts(&mut self) -> Result<(), End> {
+    fn collect_receipts(&mut self) -> Result<(), Over> {
         let committed = self.line.take_settled();
         if committed > 0 {
             self.settle(committed)?;
             self.last_ack = Some(now());
         }
         if self.line.has_failed() {
-            return Err(End::Failed(Failure::soon(
-                "the store did not take what the broker delivered; it is asked to deliver it again",
-            )));
+            let why =
+                "the store did not take what the broker delivered; it is asked to deliver it again";
+            return Err(End::Failed(Failure::soon(why)).into());
         }
         Ok(())
     }
@@ -185,7 +204,7 @@ impl<'a, M: Mapper> Visit<'a, M> {
     }
 
     /// Everything that was heard, and one submission for all of its messages.
-    async fn take_in(&mut self, heard: &mut Vec<Heard>) -> Result<(), End> {
+    async fn take_in(&mut self, heard: &mut Vec<Heard>) -> Result<(), Over> {
         let mut submission = Submission::new(Reply::nobody());
         let mut applied = Ok(());
         for heard in heard.drain(..) {
@@ -203,7 +222,7 @@ impl<'a, M: Mapper> Visit<'a, M> {
         &mut self,
         heard: Heard,
         submission: &mut Submission<M::Mapped>,
-    ) -> Result<(), End> {
+    ) -> Result<(), Over> {
         match heard {
             Heard::Publish(delivered) => match self.stage {
                 Stage::Arriving | Stage::Here { .. } => self.take_publish(delivered, submission),
@@ -220,13 +239,13 @@ impl<'a, M: Mapper> Visit<'a, M> {
                      homeassistant/"
                 ));
             }
-            Heard::Left => return Err(End::Stopped),
-            Heard::Lost(failure) => return Err(End::Failed(failure)),
+            Heard::Left => return Err(End::Stopped.into()),
+            Heard::Lost(failure) => return Err(End::Failed(failure).into()),
         }
         Ok(())
     }
 
-    fn enter(&mut self, welcome: Welcome) -> Result<(), End> {
+    fn enter(&mut self, welcome: Welcome) -> Result<(), Over> {
         self.stage = Stage::Here { since: now() };
         self.outbox.set_window(self.link.welcome(welcome));
         let ours = format!("sluice/{}/#", self.bridge.plan.site);
@@ -269,7 +288,7 @@ impl<'a, M: Mapper> Visit<'a, M> {
         Ok(())
     }
 
-    async fn subscribed(&mut self, granted: &[Granted]) -> Result<(), End> {
+    async fn subscribed(&mut self, granted: &[Granted]) -> Result<(), Over> {
         let asked = self.asked.pop_front().unwrap_or_default();
         for (filter, granted) in asked.iter().zip(granted) {
             match granted {
@@ -355,7 +374,7 @@ impl<'a, M: Mapper> Visit<'a, M> {
         });
     }
 
-    async fn submit(&mut self, mut submission: Submission<M::Mapped>) -> Result<(), End> {
+    async fn submit(&mut self, mut submission: Submission<M::Mapped>) -> Result<(), Over> {
         if submission.incoming.is_empty() {
             return Ok(());
         }
@@ -366,7 +385,10 @@ impl<'a, M: Mapper> Visit<'a, M> {
         submission.eager = submission.wants_commit() && (backlog || filling);
         submission.reply = Reply::to(&self.line);
         let intake = self.bridge.broker.core.intake().ok_or(End::Stopped)?;
-        intake.send(submission).await.map_err(|_| End::Stopped)
+        intake
+            .send(submission)
+            .await
+            .map_err(|_| End::Stopped.into())
     }
 
     /// What is retained with us is published there, and nothing else: what came in does not go out.
