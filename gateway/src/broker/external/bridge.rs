@@ -65,8 +65,9 @@ impl<M: Mapper> Bridge<M> {
             };
             let pause = backoff.after(failure.pace, lasted, chance.random());
             let text = format!("{}: {}", self.plan.external, failure.text);
-            tracing::warn!(again_in_ms = pause.as_millis(), "no connection to {text}");
+            // Whoever reads the log finds it in the status, too.
             self.report.lost(&text);
+            tracing::warn!(again_in_ms = pause.as_millis(), "no connection to {text}");
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 // An error says that nobody is left to stop it: that is the end, too.

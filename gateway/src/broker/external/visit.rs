@@ -305,12 +305,12 @@ impl<'a, M: Mapper> Visit<'a, M> {
         if !self.asked.is_empty() {
             return Ok(());
         }
+        self.bridge.report.connected(self.refused.clone());
         tracing::info!(
             client = self.bridge.session.client,
             "connected to {}",
             self.bridge.plan.external
         );
-        self.bridge.report.connected(self.refused.clone());
         let Bridge {
             broker,
             session,
