@@ -8,10 +8,12 @@
 //! | [`clock`] | reads clocks; nobody else does |
 //! | [`config`] | what TOML says, and what of it is valid |
 //! | [`source`] | payload → readings |
+//! | [`access`] | who may do what |
 //! | [`broker`] | MQTT in and out |
 //! | [`ingest`] | the writer: gather, settle, commit, answer |
 //! | [`store`] | redb: the log, blocks, rows |
 //! | [`rows`] | what is published, as JSON spells it |
+//! | [`tls`] | certificates and keys, from files |
 //! | [`web`] | HTTP API, WebSocket, page |
 //! | [`control`] | the operator's socket |
 //! | [`lifecycle`] | signals |
@@ -19,6 +21,7 @@
 //! | [`cli`] | commands |
 //! | [`app`] | wires them together |
 
+pub mod access;
 pub mod app;
 pub mod broker;
 pub mod cli;
@@ -31,4 +34,5 @@ pub mod metrics;
 pub mod rows;
 pub mod source;
 pub mod store;
+pub mod tls;
 pub mod web;

@@ -100,12 +100,28 @@ impl UpstreamStatus {
 }
 
 /// The broker: ours, or the one that we are a client of.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct BrokerStatus {
     /// `embedded` or `external`.
     pub mode: Word,
     /// Clients connected now.
     pub connections: u64,
+    /// When the certificate of its TLS listeners ends; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_certificate_expires: Option<Moment>,
+    /// Sessions remembered now, connected or not.
+    pub sessions: u64,
+    /// Messages since the start that fell out of a full queue: as many waited for that client as may.
+    pub dropped_session: u64,
+    /// Likewise, because as much waited for all clients together as may.
+    pub dropped_total: u64,
+    /// Sessions since the start that ended before they expired, because too many clients were away.
+    pub sessions_evicted: u64,
+    /// Log-ins refused since the daemon started.
+    pub logins_refused: u64,
+    /// Log-ins put off unchecked: too many at once, or too many failures before.
+    pub logins_put_off: u64,
     /// How it goes with the other broker; its fields stand beside the others, and only in external mode
     /// while the daemon runs.
     #[serde(flatten)]

@@ -37,8 +37,9 @@ async fn sluice(daemon: &Running, args: &[&str]) -> Output {
         .arg(daemon.addresses().http.to_string())
         .env_remove("RUST_LOG");
     if args[0] == "replay" {
-        let broker = daemon.addresses().mqtt.expect("its own broker");
-        command.arg("--broker").arg(broker.to_string());
+        command
+            .arg("--broker")
+            .arg(daemon.addresses().mqtt.expect("it listens").to_string());
     }
     let ran = tokio::task::spawn_blocking(move || command.output()).await;
     ran.expect("no panic").expect("the command starts")

@@ -80,7 +80,10 @@ pub(super) async fn run(shared: &SharedArgs, args: ReplayArgs) -> Outcome {
 /// Where the gateway's own broker listens.
 fn our_own(config: &Config) -> anyhow::Result<SocketAddr> {
     match &config.broker.mode {
-        BrokerMode::Embedded => Ok(config.broker.listen),
+        BrokerMode::Embedded => {
+            let listen = config.broker.listen;
+            listen.context("[broker] listen is off: say where with --broker")
+        }
         BrokerMode::External(external) => bail!(
             "cannot tell where to replay to: this gateway is a client of {external}; name that broker's address with \
              --broker"

@@ -9,10 +9,10 @@ use clap::Args;
 use super::SharedArgs;
 use super::exit::Outcome;
 use super::settings;
-use crate::app::{Addresses, App, Running};
+use crate::app::{App, Running};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::lifecycle::{Asked, Signals};
+use crate::lifecycle::{self, Asked, Signals};
 
 /// Threads for sockets: a gateway waits more than it works.
 const SOCKET_THREADS: usize = 2;
@@ -46,11 +46,17 @@ pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 
 async fn serve(config: Config, path: &Path) -> Outcome {
     let mut signals = Signals::listen().context("cannot listen for signals")?;
+    lifecycle::open_files(config.broker.max_connections);
     let app = App::build(config, Clock::machine(), rand::random()).await?;
     let running = app.with_control().start()?;
-    let Addresses { mqtt, http } = running.addresses();
-    let mqtt = mqtt.map(tracing::field::display);
-    tracing::info!(mqtt, %http, "ready");
+    let addresses = running.addresses();
+    tracing::info!(
+        mqtt = addresses.mqtt.map(display),
+        tls = addresses.tls.map(display),
+        websocket = addresses.websocket.map(display),
+        http = %addresses.http,
+        "ready"
+    );
     until_stopped(&mut signals, &running, path).await?;
     tracing::info!("draining");
     let store = running.stop().await?;

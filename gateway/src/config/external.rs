@@ -7,6 +7,7 @@ use toml::de::DeValue;
 
 use super::TlsIdentity;
 use super::raw::Section;
+use super::tls;
 use super::value::{choice, count, duration, parsed, path, word};
 use crate::broker::Qos;
 use crate::source::{MAX_SHARDS, Shard};
@@ -103,7 +104,8 @@ struct Url {
 /// Reads the section; `None` where no broker can be made out.
 pub(super) fn external(mut section: Section<'_, '_>) -> Option<External> {
     let url = section.need("url", "mqtt:// or mqtts:// and a host", url);
-    let (ca_file, identity) = (section.take("ca_file", path), identity(&mut section));
+    let ca_file = section.take("ca_file", path);
+    let identity = tls::identity(&mut section, ["cert_file", "key_file"]);
     if url.as_ref().is_some_and(|url| !url.tls) {
         for key in ["ca_file", "cert_file", "key_file"] {
             if section.has(key) {
@@ -156,24 +158,6 @@ pub(super) fn external(mut section: Section<'_, '_>) -> Option<External> {
         qos,
         shard,
         share,
-    })
-}
-
-/// `cert_file` and `key_file`, both or neither.
-fn identity(section: &mut Section<'_, '_>) -> Option<TlsIdentity> {
-    let cert = section.take("cert_file", path);
-    let key = section.take("key_file", path);
-    for (one, other) in [("cert_file", "key_file"), ("key_file", "cert_file")] {
-        if section.has(one) && !section.has(other) {
-            section.problem(
-                one,
-                format!("needs {other} too; write the path of a PEM file"),
-            );
-        }
-    }
-    Some(TlsIdentity {
-        cert: cert?,
-        key: key?,
     })
 }
 

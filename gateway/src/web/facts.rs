@@ -23,8 +23,8 @@ use crate::clock::{Clock, Trust};
 use crate::config::{BrokerMode, ClockMode, Config, SensorRule};
 use crate::rows::when::{Date, Moment, Span};
 use crate::rows::{
-    BrokerStatus, ClockStatus, Counters, Day, Diff, Explanation, FarStatus, Late, Letter, Point,
-    Reading, Rest, Sensor, Status, StoreStatus, UpstreamStatus, Word,
+    BrokerStatus, ClockStatus, Counters, Day, Diff, Explanation, Late, Letter, Point, Reading,
+    Rest, Sensor, Status, StoreStatus, UpstreamStatus, Word,
 };
 use crate::store::{Letter as StoredLetter, SensorState, Totals, View};
 
@@ -183,13 +183,7 @@ impl Facts for StoreFacts {
                     BrokerMode::Embedded => Word::Borrowed("embedded"),
                     BrokerMode::External(_) => Word::Borrowed("external"),
                 },
-                connections: self.vitals.connections(),
-                far: self.vitals.far().map(|far| FarStatus {
-                    connected: far.connected,
-                    since: Moment::from_ms(far.since_ms),
-                    last_error: far.last_error,
-                    elsewhere: far.elsewhere,
-                }),
+                ..self.vitals.broker()
             },
         })
     }

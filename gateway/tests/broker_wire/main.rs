@@ -3,9 +3,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod access;
+mod authority;
 mod behaviour;
+mod crowd;
 mod durable;
+mod faults;
 mod foreign;
 mod hostile;
 mod raw;
+mod sessions;
 mod stand;
+mod tls;
+mod websocket;

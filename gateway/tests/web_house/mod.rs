@@ -121,7 +121,9 @@ impl Facts for House {
             broker: BrokerStatus {
                 mode: Word::Borrowed("embedded"),
                 connections: 2,
-                far: None,
+                logins_refused: 3,
+                logins_put_off: 4,
+                ..BrokerStatus::default()
             },
         })
     }

@@ -1,8 +1,9 @@
 //! From accept to CONNACK: the version, who it is, and the session it goes on with.
 
-use super::Connection;
-use crate::broker::auth::{Admission, Credentials, Identity, Peer};
+use super::{Connection, Seat};
+use crate::broker::auth::{Admission, Credentials, Peer, Permit};
 use crate::broker::codec::{self, Bad, Connect, Packet, Reason, Version, Welcome};
+use crate::broker::door::{Overdue, Place};
 use crate::broker::hub::Claim;
 use crate::broker::intake::{BrokerWrite, Line, Mapper, Order};
 use crate::broker::limits::{LAST_WORDS, READ_SMALLEST};
@@ -31,6 +32,7 @@ pub(super) async fn greet<'a, M: Mapper, S>(
     core: &'a Arc<Core<M>>,
     stream: &mut S,
     peer: &Peer,
+    place: &Place,
 ) -> Option<Connection<'a, M>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -38,13 +40,18 @@ where
     let mut stopping = core.stopping.subscribe();
     let mut input = BytesMut::with_capacity(READ_SMALLEST);
     let greeted = tokio::select! {
-        greeted = tokio::time::timeout(core.hub.limits.connect_timeout, read_connect(core, stream, &mut input)) => greeted,
+        greeted = place.in_time(read_connect(core, stream, &mut input)) => greeted,
         _ = stopping.wait_for(|stop| *stop) => return None,
     };
     let welcomed = match greeted {
-        Err(_) => Err(Refusal::Silent("no CONNECT in time")),
+        // Counted by who took its place.
+        Err(Overdue::SentAway) => return None,
+        Err(Overdue::Late) => Err(Refusal::Silent("no CONNECT in time")),
         Ok(Err(refusal)) => Err(refusal),
-        Ok(Ok(connect)) => welcome(core, connect, input, peer).await,
+        Ok(Ok(connect)) => match place.greeted() {
+            Ok(()) => welcome(core, connect, input, peer).await,
+            Err(Overdue::SentAway | Overdue::Late) => return None,
+        },
     };
     match welcomed {
         Ok(connection) => Some(connection),
@@ -111,14 +118,12 @@ async fn welcome<'a, M: Mapper>(
     let client = assigned
         .clone()
         .unwrap_or_else(|| std::mem::take(&mut connect.client_id));
-    let identity = admit(core, &connect, &client, peer)
+    let permit = admit(core, &connect, &client, peer)
         .await
         .map_err(|(reason, what)| told(reason, what))?;
     if let Some(will) = &connect.will {
         let topic = std::str::from_utf8(&will.topic).unwrap_or_default();
-        if !(core.own_topics.may_publish(topic)
-            && core.access.may_publish(&identity, &client, topic))
-        {
+        if !(core.own_topics.may_publish(topic) && permit.may_publish(topic)) {
             Stats::add(&core.stats.denied, 1);
             return Err(told(
                 Reason::NotAuthorized,
@@ -138,28 +143,29 @@ async fn welcome<'a, M: Mapper>(
     let line = Arc::new(Line::default());
     let claim = core
         .hub
-        .claim(&client, &line, connect.clean_start)
-        .await
-        .ok_or(told(Reason::QuotaExceeded, "too many sessions"))?;
+        .claim(&client, &line, connect.clean_start, permit.user.as_deref())
+        .await;
     let Claim {
         slot,
         memory,
         dropped,
         will: ended_will,
     } = claim;
-    // A slot exists from here on: no early return below, or its client id stays taken.
+    let seat = Seat::taken(&core.hub, &slot);
+    // A slot exists from here on: no early return below, or its session is lost.
     let resumed = memory.is_some();
-    let has_rows = resumed || dropped;
-    let mut writes = Vec::new();
-    if dropped {
-        writes.push(BrokerWrite::SessionDrop {
-            client: client.clone(),
-        });
-    }
-    core.publish_wills(ended_will.map(|will| *will), Vec::new())
+    let stays = connect.expiry_s > 0;
+    slot.set_durable(stays);
+    // Also where a session goes on that will end with this connection, however that ends.
+    let over = dropped || (resumed && !stays);
+    let over = over.then(|| BrokerWrite::SessionDrop {
+        client: client.clone(),
+    });
+    core.publish_wills(ended_will.map(|will| *will), over.into_iter().collect())
         .await;
-    slot.set_durable(connect.expiry_s > 0);
+    let mut writes = Vec::new();
     let mut session = Session::new(&connect, &client, memory);
+    session.memory.owner.clone_from(&permit.user);
     let mut output = BytesMut::new();
     let welcome = Welcome {
         session_present: resumed,
@@ -178,14 +184,16 @@ async fn welcome<'a, M: Mapper>(
         session,
         slot,
         line,
-        identity,
+        permit,
         will: connect.will,
-        has_rows,
+        has_rows: resumed && stays,
         intake,
         input,
         output,
         read_size: READ_SMALLEST,
         writes,
+        promises: Vec::new(),
+        seat,
         last_ack: None,
         heard: now(),
         // Section 3.1.2.10: one and a half times; 0 is none.
@@ -199,7 +207,7 @@ async fn admit<M: Mapper>(
     connect: &Connect,
     client_id: &str,
     peer: &Peer,
-) -> Result<Identity, (Reason, &'static str)> {
+) -> Result<Arc<Permit>, (Reason, &'static str)> {
     let credentials = Credentials {
         client_id,
         username: connect.username.as_deref(),
@@ -207,11 +215,23 @@ async fn admit<M: Mapper>(
         peer,
     };
     match core.access.admit(credentials).await {
-        Admission::Granted(identity) => Ok(identity),
+        Admission::Granted(permit) => Ok(permit),
         Admission::BadCredentials => {
+            Stats::add(&core.stats.logins_refused, 1);
             Err((Reason::BadUserNameOrPassword, "wrong user name or password"))
         }
-        Admission::Denied => Err((Reason::NotAuthorized, "not allowed")),
+        Admission::Denied => {
+            Stats::add(&core.stats.logins_refused, 1);
+            Err((Reason::NotAuthorized, "not allowed"))
+        }
+        Admission::Busy => {
+            Stats::add(&core.stats.logins_put_off, 1);
+            Err((Reason::ServerBusy, "too many log-ins at once"))
+        }
+        Admission::TooSoon => {
+            Stats::add(&core.stats.logins_put_off, 1);
+            Err((Reason::ConnectionRateExceeded, "too many failed log-ins"))
+        }
     }
 }
 

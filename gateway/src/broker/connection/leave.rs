@@ -5,8 +5,8 @@ use super::{Connection, End};
 use crate::broker::codec::{self, Reason, Version};
 use crate::broker::intake::{BrokerWrite, Mapper, Order};
 use crate::broker::limits::LAST_WORDS;
-use crate::broker::{locked, now, session};
-use std::time::Duration;
+use crate::broker::session;
+use crate::broker::session::{Absence, Whereabouts};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 /// What an end means for the client and its session.
@@ -46,6 +46,16 @@ impl End {
                 publish_will: true,
                 wait: false,
             },
+            Self::Panicked => Farewell {
+                reason: Some(Reason::UnspecifiedError),
+                publish_will: true,
+                wait: durable,
+            },
+            Self::Revoked => Farewell {
+                reason: Some(Reason::NotAuthorized),
+                publish_will: true,
+                wait: durable,
+            },
             Self::Told(Order::TakenOver) => Farewell {
                 reason: Some(Reason::SessionTakenOver),
                 publish_will: true,
@@ -76,6 +86,13 @@ impl<M: Mapper> Connection<'_, M> {
             publish_will,
             wait,
         } = end.farewell(self.session.is_durable());
+        if matches!(end, End::Panicked) {
+            let client = &*self.session.client;
+            tracing::error!(client, "a connection failed for a fault of our own");
+            // Its last words may be half a packet, and what it was about to submit it never will.
+            self.output.clear();
+            self.session.fail_unsubmitted();
+        }
         if wait {
             self.await_receipts().await;
         }
@@ -128,35 +145,39 @@ impl<M: Mapper> Connection<'_, M> {
             will => (will, None),
         };
         let mut writes = std::mem::take(&mut self.writes);
+        let hub = &self.core.hub;
         if durable {
-            if self.session.take_dirty() {
-                let state =
-                    session::encode(&self.session.memory, &locked(&self.slot.subscriptions));
-                writes.push(BrokerWrite::SessionSet {
-                    client: client(),
-                    state,
-                });
-            }
+            let present = hub.present();
             let memory = std::mem::take(&mut self.session.memory);
+            let absence = Absence {
+                since_ms: present.wall_ms,
+                will: later,
+            };
+            let whereabouts = Whereabouts::Away {
+                since_ms: absence.since_ms,
+                will: absence.will.as_deref(),
+            };
+            writes.push(session::row(&self.slot, &memory, whereabouts));
             self.core
                 .publish_wills(now_due.map(|will| *will), writes)
                 .await;
-            self.core.hub.park(
-                &self.slot,
-                memory,
-                later,
-                Some(expiry).filter(|expiry| *expiry < Duration::MAX),
-                now(),
-            );
+            hub.park(&self.slot, memory, absence, present);
+            if self.line.take_review() {
+                // It was asked when it had no ear any more, and the absent may have been judged before.
+                self.core.review_absent();
+            }
         } else {
             if self.has_rows {
+                // No message may be given a row after this one.
+                hub.silence(&self.slot);
                 writes.push(BrokerWrite::SessionDrop { client: client() });
             }
             // Submitted before the client id is free: a new session's rows come after it.
             self.core
                 .publish_wills(now_due.map(|will| *will), writes)
                 .await;
-            self.core.hub.end(&self.slot);
+            hub.end(&self.slot);
         }
+        self.seat.given_up();
     }
 }

@@ -53,8 +53,9 @@ pub(super) fn client_config(tls: &FarTls) -> Result<Arc<ClientConfig>, TlsError>
     let config = match &tls.identity {
         None => builder.with_no_client_auth(),
         Some(TlsIdentity { cert, key }) => {
-            let chain = certificates(cert, "cert_file")?;
-            let key = PrivateKeyDer::from_pem_file(key).map_err(file(key, "a key", "key_file"))?;
+            let chain = certificates(&cert.path, "cert_file")?;
+            let key = PrivateKeyDer::from_pem_file(&key.path)
+                .map_err(file(&key.path, "a key", "key_file"))?;
             builder.with_client_auth_cert(chain, key)?
         }
     };
