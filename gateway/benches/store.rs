@@ -102,6 +102,7 @@ fn seal() -> Seal<'static> {
         rests: Vec::new(),
         day_of: &day_of,
         drop_before: None,
+        forget_before_ms: None,
         kept_from: &|_, day| day,
     }
 }

@@ -3,26 +3,30 @@
 //! Start: store → site → addresses → broker → writer → web. Stop: the broker stops reading and lets what it
 //! read be acknowledged, the writer commits and seals what is left, the web lets requests end.
 
+mod far;
+mod kept;
 mod listeners;
 
 use crate::access::{self, Gate, Register};
-use crate::broker::external::{Far, Plan, Report};
+use crate::board::Board;
+use crate::broker::external::{Far, Report};
 use crate::broker::{Broker, BrokerConfig, Fanout, Limits, Qos, Restored, Stats};
 use crate::clock::Clock;
-use crate::config::{BrokerMode, Config, External};
+use crate::config::Config;
 use crate::control;
 use crate::ingest::{
     Announced, COMMANDS, Command, INTAKE_SUBMISSIONS, IngestStats, Intake, Observer, PayloadMapper,
-    Site, SiteError, Writer,
+    SiteError, Standing, Writer,
 };
-use crate::rows::{self, BrokerStatus, FarStatus};
-use crate::source::{Belongs, Verdict};
-use crate::store::{OpenError, Options, Store, StoreError, View};
+use crate::rows::{self, BrokerStatus};
+use crate::source::Verdict;
+use crate::store::{Failure, Incident, OpenError, Options, Store, StoreError, View};
 use crate::tls::TlsError;
-use crate::web::facts::{StoreFacts, Vitals};
+use crate::web::facts::{StoreFacts, Vitals, alerts};
 use crate::web::live::{Feed, LiveEvent};
 use crate::web::{Names, Web};
 use arc_swap::ArcSwap;
+use kept::Kept;
 use listeners::{Certificates, Listeners};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -66,12 +70,25 @@ pub enum AppError {
     Writer(&'static str),
 }
 
+impl AppError {
+    /// What it means for the store.
+    fn failure(&self) -> Failure {
+        match self {
+            Self::Open(error) => error.failure(),
+            Self::Store(error) | Self::Site(SiteError::Store(error)) => error.failure(),
+            Self::Site(SiteError::Moved { .. })
+            | Self::Listen { .. }
+            | Self::Tls(_)
+            | Self::Writer(_) => Failure::Otherwise,
+        }
+    }
+}
+
 /// A gateway that listens, and is not running yet.
 pub struct App {
     config: Arc<Config>,
     clock: Clock,
-    store: Store,
-    site: Site,
+    kept: Kept,
     /// None of them where the broker is another.
     mqtt: Listeners,
     http: TcpListener,
@@ -114,31 +131,46 @@ pub struct Running {
 impl App {
     /// Opens the store and takes the addresses. `generation` tells this store from any other, if
     /// it is created now.
+    ///
+    /// A store that is damaged is set aside, whole, for a new one: an incident says so for as long as
+    /// its file lies there.
     pub async fn build(config: Config, clock: Clock, generation: u64) -> Result<Self, AppError> {
+        Self::build_with(config, clock, generation, None).await
+    }
+
+    /// The same after a store was found `damaged` while it was used: it is set aside without being
+    /// asked again.
+    pub async fn build_after_damage(
+        config: Config,
+        clock: Clock,
+        generation: u64,
+        damaged: String,
+    ) -> Result<Self, AppError> {
+        Self::build_with(config, clock, generation, Some(damaged)).await
+    }
+
+    async fn build_with(
+        config: Config,
+        clock: Clock,
+        generation: u64,
+        damaged: Option<String>,
+    ) -> Result<Self, AppError> {
         let config = Arc::new(config);
         let options = Options {
             generation,
             ..Options::default()
         };
-        let (path, known, hands) = (
-            config.store.path.clone(),
-            Arc::clone(&config),
-            clock.clone(),
-        );
-        let opening = tokio::task::spawn_blocking(move || {
-            let mut store = Store::open(&path, &options)?;
-            let site = Site::open(&mut store, known, &hands)?;
-            Ok::<_, AppError>((store, site))
-        });
+        let (known, hands) = (Arc::clone(&config), clock.clone());
+        let opening =
+            tokio::task::spawn_blocking(move || kept::open(&known, &hands, &options, damaged));
         let opened = opening.await;
-        let (store, site) = opened.map_err(|_| AppError::Writer("could not open the store"))??;
+        let kept = opened.map_err(|_| AppError::Writer("could not open the store"))??;
         let mqtt = Listeners::bind(&config.broker, &clock).await?;
         let http = bind(config.web.listen, "HTTP", "[web] listen").await?;
         Ok(Self {
             config,
             clock,
-            store,
-            site,
+            kept,
             mqtt,
             http,
             control: None,
@@ -164,14 +196,17 @@ impl App {
         let Self {
             config,
             clock,
-            store,
-            site,
+            kept:
+                Kept {
+                    store,
+                    site,
+                    restored,
+                },
             mqtt,
             http,
             control,
         } = self;
         let view = store.view();
-        let restored = restored(&view)?;
         let (submissions, intake) = mpsc::channel(INTAKE_SUBMISSIONS);
         let (commands, orders) = mpsc::channel(COMMANDS);
         let gate = Arc::new(Gate::new(access::directory(&config.broker, &view)?));
@@ -189,25 +224,24 @@ impl App {
             http: address(&http, config.web.listen),
         };
         let feed = Feed::default();
-        let counting = broker.clone();
-        let certificates = mqtt.certificates();
-        let report = report(&config, &clock);
-        let watched = report.clone();
-        let vitals = Arc::new(Vitals::starting(move || {
-            broker_status(&counting, certificates.expires_s(), watched.as_deref())
-        }));
-        let observer = Announcer {
+        let report = far::report(&config, &clock);
+        let stats = Arc::new(IngestStats::default());
+        let vitals = vitals(&broker, mqtt.certificates(), report.clone());
+        let vitals = Arc::new(vitals.counting(Arc::clone(&stats)));
+        let fanout = broker.fanout();
+        let mut observer = Announcer {
             feed: feed.clone(),
             vitals: Arc::clone(&vitals),
+            board: Board::new(&config.site.id, fanout.clone(), feed.clone()),
+            incidents: view.incidents()?,
+            config: Arc::clone(&config),
+            clock: clock.clone(),
         };
+        observer.say_alerts();
         let reviewed = broker.clone();
-        let register = Arc::new(Register::new(
-            gate,
-            view.clone(),
-            config.broker.clone(),
-            move || reviewed.review(),
-        ));
-        let fanout = broker.fanout();
+        let review = move || reviewed.review();
+        let register = Register::new(gate, view.clone(), config.broker.clone(), review);
+        let register = Arc::new(register);
         let writer = Writer::new(
             store,
             site,
@@ -215,8 +249,8 @@ impl App {
             Arc::clone(&config),
             clock.clone(),
             observer,
-        );
-        let stats = writer.stats();
+        )
+        .counting(Arc::clone(&stats));
         let intake = Intake {
             submissions: intake,
             commands: orders,
@@ -239,7 +273,7 @@ impl App {
         let site = config.site.id.clone();
         say_status(&fanout, &site, "online");
         let certificates = mqtt.serve(&broker);
-        let far = report.and_then(|report| far(&config, &broker, report));
+        let far = far::start(&config, &broker, report);
         vitals.set_ready();
         Ok(Running {
             addresses,
@@ -341,7 +375,7 @@ impl Running {
         let ended = ending
             .await
             .map_err(|_| AppError::Writer("could not be waited for"))?;
-        let store = ended.map_err(|_| AppError::Writer("failed for a fault of our own"))??;
+        // Whatever became of the writer, the addresses are free when this returns.
         let web = self.web.await;
         let control = match self.control {
             Some(control) => control.await,
@@ -350,6 +384,7 @@ impl Running {
         if web.and(control).is_err() {
             tracing::error!("the web server failed for a fault of our own");
         }
+        let store = ended.map_err(|_| AppError::Writer("failed for a fault of our own"))??;
         Ok(store)
     }
 }
@@ -358,9 +393,33 @@ impl Running {
 struct Announcer {
     feed: Feed,
     vitals: Arc<Vitals>,
+    board: Board,
+    incidents: Vec<Incident>,
+    config: Arc<Config>,
+    clock: Clock,
+}
+
+impl Announcer {
+    fn say_alerts(&mut self) {
+        let (standing, since_ms) = self.vitals.standing();
+        let dir = &self.config.store.path;
+        self.board
+            .show(alerts(&self.incidents, dir, &standing, since_ms));
+    }
 }
 
 impl Observer for Announcer {
+    fn standing(&mut self, standing: &Standing) {
+        self.vitals
+            .set_standing(standing.clone(), self.clock.wall_ms());
+        self.say_alerts();
+    }
+
+    fn incidents(&mut self, incidents: &[Incident]) {
+        self.incidents = incidents.to_vec();
+        self.say_alerts();
+    }
+
     fn committed(&mut self, announced: &Announced<'_>) {
         self.vitals.commits.fetch_add(1, Relaxed);
         if self.feed.watchers() == 0 {
@@ -449,6 +508,15 @@ fn broker_config(config: &Config, clock: Clock, gate: Arc<Gate>) -> BrokerConfig
     }
 }
 
+fn vitals(
+    broker: &Broker<PayloadMapper>,
+    certificates: Certificates,
+    report: Option<Arc<Report>>,
+) -> Vitals {
+    let broker = broker.clone();
+    Vitals::starting(move || broker_status(&broker, certificates.expires_s(), report.as_deref()))
+}
+
 fn broker_status(
     broker: &Broker<PayloadMapper>,
     certificate_expires_s: Option<i64>,
@@ -456,12 +524,6 @@ fn broker_status(
 ) -> BrokerStatus {
     let stats = broker.stats();
     let in_total = Stats::read(&stats.dropped_in_total);
-    let far = report.map(Report::state).map(|far| FarStatus {
-        connected: far.connected,
-        since: rows::when::Moment::from_ms(far.since_ms),
-        last_error: far.last_error,
-        elsewhere: far.elsewhere,
-    });
     BrokerStatus {
         connections: Stats::read(&stats.connections),
         sessions: broker.sessions() as u64,
@@ -473,43 +535,10 @@ fn broker_status(
         logins_put_off: Stats::read(&stats.logins_put_off),
         tls_certificate_expires: certificate_expires_s
             .map(|end| rows::when::Moment::from_ms(end.saturating_mul(1000))),
-        far,
+        far: report.map(far::status),
         // Whose broker it is stands in the configuration: a stopped daemon's status says it, too.
         ..BrokerStatus::default()
     }
-}
-
-/// Where it is written how it goes with the far broker, if there is one.
-fn report(config: &Config, clock: &Clock) -> Option<Arc<Report>> {
-    match config.broker.mode {
-        BrokerMode::Embedded => None,
-        BrokerMode::External(_) => {
-            let clock = clock.clone();
-            Some(Arc::new(Report::new(move || clock.wall_ms())))
-        }
-    }
-}
-
-/// Begins to be the far broker's client, if there is one.
-fn far(config: &Config, broker: &Broker<PayloadMapper>, report: Arc<Report>) -> Option<Far> {
-    let external: &External = match &config.broker.mode {
-        BrokerMode::Embedded => return None,
-        BrokerMode::External(external) => external,
-    };
-    let topics = config.sources.iter().map(|source| source.filter.as_str());
-    let plan = Plan {
-        site: config.site.id.clone(),
-        external: external.clone(),
-        sources: topics.map(str::to_owned).collect(),
-        max_packet: config.broker.max_packet,
-        seed: rand::random(),
-    };
-    let shard = external.shard;
-    let sieve = move |topic: &str, verdict| match shard {
-        Some(shard) => shard.part_of(topic, verdict),
-        None => Belongs::Ours(verdict),
-    };
-    Some(Far::start(plan, broker.clone(), Box::new(sieve), report))
 }
 
 /// How many of all connections may be silent yet: a few hundred are plenty for a power cut's end, when

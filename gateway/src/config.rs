@@ -94,6 +94,10 @@ pub struct Store {
     pub commit_delay_qos0_ms: u64,
     /// How long readings are kept.
     pub retain_readings_ms: i64,
+    /// How long dead letters and readings that were set aside are kept, counted from their arrival.
+    pub retain_letters_ms: i64,
+    /// Where backups of the store lie.
+    pub backups: PathBuf,
 }
 
 /// `[time]`

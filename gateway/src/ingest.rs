@@ -3,11 +3,14 @@
 //!
 //! It runs on a thread of its own, because it waits for the disk. A group is judged and committed
 //! whole or not at all: a commit that fails drops the submissions unacknowledged, opens the store
-//! again and rebuilds the state from what is on disk.
+//! again and rebuilds the state from what is on disk. Where that takes time, as on a full disk,
+//! everything else is refused meanwhile (`outage` decides, `recover` does).
 
 mod command;
 mod gather;
 mod judge;
+mod outage;
+mod recover;
 mod registry;
 mod results;
 mod site;
@@ -15,6 +18,8 @@ mod stats;
 mod users;
 
 pub use command::{Command, Order, Outcome, Refusal};
+pub use outage::Standing;
+pub(crate) use recover::in_words;
 pub use registry::{MAX_SENSORS, Registry};
 pub use site::{Announced, Site, SiteError};
 pub use stats::IngestStats;
@@ -24,8 +29,9 @@ use crate::broker::{BrokerWrite, Fanout, Mapper, Submission};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::source::{Sources, Verdict};
-use crate::store::{Store, StoreError};
+use crate::store::{Incident, Level, Sealed, Store, StoreError};
 use gather::{COMPANY, Gathering};
+use outage::Outage;
 use results::Results;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,8 +53,6 @@ const SEAL_AGE_MS: u64 = 30 * 60_000;
 const SEAL_HELD: usize = 1 << 20;
 /// Readings between two looks at how many are in memory.
 const HELD_EVERY: u64 = 16 * 1024;
-/// How long to wait before a failed store is opened again.
-const REOPEN_AFTER: Duration = Duration::from_secs(1);
 
 /// Reads payloads on the connections' tasks.
 #[derive(Clone, Debug)]
@@ -66,11 +70,21 @@ impl Mapper for PayloadMapper {
 pub trait Observer: Send {
     /// One group is on disk.
     fn committed(&mut self, announced: &Announced<'_>);
+
+    /// Readings are taken from now on, or refused.
+    fn standing(&mut self, standing: &Standing);
+
+    /// These are the damaged files there are now.
+    fn incidents(&mut self, incidents: &[Incident]);
 }
 
 /// Nobody listens.
 impl Observer for () {
     fn committed(&mut self, _: &Announced<'_>) {}
+
+    fn standing(&mut self, _: &Standing) {}
+
+    fn incidents(&mut self, _: &[Incident]) {}
 }
 
 /// Everything the writer works with.
@@ -86,6 +100,26 @@ pub struct Writer<O> {
     rows: Vec<BrokerWrite>,
     sealed_at_ms: u64,
     held_looked_at: u64,
+    /// How things stand, as it was last said.
+    standing: Standing,
+    /// While the store takes nothing.
+    outage: Option<Outage>,
+    /// Failures since the last commit.
+    strikes: u32,
+    /// Damage since the last seal.
+    damage_met: u32,
+    /// Why this store cannot be used any more.
+    unusable: Option<String>,
+    level: Level,
+    /// When to look at the disk's room again, on the monotonic clock.
+    look_at_ms: u64,
+}
+
+/// What a turn of the writer came to.
+enum Turn {
+    Done,
+    /// Every submitter is gone.
+    Over,
 }
 
 /// Where a writer's work comes from.
@@ -119,7 +153,21 @@ impl<O: Observer> Writer<O> {
             rows: Vec::new(),
             sealed_at_ms,
             held_looked_at: 0,
+            standing: Standing::default(),
+            outage: None,
+            strikes: 0,
+            damage_met: 0,
+            unusable: None,
+            level: Level::default(),
+            look_at_ms: 0,
         }
+    }
+
+    /// The same, counting in `stats`.
+    #[must_use]
+    pub fn counting(mut self, stats: Arc<IngestStats>) -> Self {
+        self.stats = stats;
+        self
     }
 
     /// What the writer counts.
@@ -131,6 +179,9 @@ impl<O: Observer> Writer<O> {
     /// Works until every submitter is gone, commits what is left, seals, and gives the store back.
     ///
     /// Blocks: call it on a thread of its own.
+    ///
+    /// # Errors
+    /// The store is damaged and cannot be used any more.
     pub fn run(mut self, mut intake: Intake) -> Result<Store, StoreError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -141,35 +192,73 @@ impl<O: Observer> Writer<O> {
             self.config.store.commit_delay_qos0_ms,
         );
         self.publish_known_results();
+        if let Some(failure) = self.store.failed() {
+            // It was opened on a disk without room: it is read, no more.
+            self.outage = Some(Outage::begin(failure, 0, self.clock.monotonic_ms()));
+        }
         // Each turn does one thing, so that a backlog without end starves neither operators nor seals.
-        loop {
-            if gathering.is_due(self.clock.monotonic_ms()) {
-                self.commit_group(&mut gathering, &mut intake);
-                if let Ok(command) = intake.commands.try_recv() {
-                    self.obey(command);
-                }
+        while self.unusable.is_none() {
+            let turn = if self.outage.is_some() {
+                // What was gathered for the store that failed.
+                self.disappoint(gathering.group(self.clock.monotonic_ms()));
+                self.sit_out(&runtime, &mut intake)
             } else {
-                let wait = gathering.wait_ms(self.clock.monotonic_ms());
-                let wait = wait.map_or(TICK, Duration::from_millis);
-                match runtime.block_on(next(&mut intake, wait)) {
-                    Event::Submission(first) => {
-                        gathering.take(first, self.clock.monotonic_ms());
-                        while !gathering.is_full()
-                            && let Ok(more) = intake.submissions.try_recv()
-                        {
-                            gathering.take(more, self.clock.monotonic_ms());
-                        }
-                    }
-                    Event::Command(command) => self.obey(command),
-                    Event::Passed => {}
-                    Event::Over => break,
-                }
+                self.take_turn(&runtime, &mut gathering, &mut intake)
+            };
+            match turn {
+                Turn::Done => {}
+                Turn::Over => break,
             }
-            self.keep_time();
         }
         self.commit(gathering.group(self.clock.monotonic_ms()));
-        self.seal()?;
-        Ok(self.store)
+        if self.outage.is_none()
+            && let Err(error) = self.seal()
+        {
+            self.fail(
+                &error,
+                "the log is not sealed: it is repeated at the next start",
+            );
+        }
+        match self.unusable {
+            None => Ok(self.store),
+            Some(why) => Err(StoreError::Unusable(why)),
+        }
+    }
+
+    fn take_turn(
+        &mut self,
+        runtime: &tokio::runtime::Runtime,
+        gathering: &mut Gathering<Verdict>,
+        intake: &mut Intake,
+    ) -> Turn {
+        if gathering.is_due(self.clock.monotonic_ms()) {
+            self.commit_group(gathering, intake);
+            if self.outage.is_none()
+                && let Ok(command) = intake.commands.try_recv()
+            {
+                self.obey(command);
+            }
+        } else {
+            let wait = gathering.wait_ms(self.clock.monotonic_ms());
+            let wait = wait.map_or(TICK, Duration::from_millis);
+            match runtime.block_on(next(intake, wait)) {
+                Event::Submission(first) => {
+                    gathering.take(first, self.clock.monotonic_ms());
+                    while !gathering.is_full()
+                        && let Ok(more) = intake.submissions.try_recv()
+                    {
+                        gathering.take(more, self.clock.monotonic_ms());
+                    }
+                }
+                Event::Command(command) => self.obey(command),
+                Event::Passed => {}
+                Event::Over => return Turn::Over,
+            }
+        }
+        if self.outage.is_none() {
+            self.keep_time();
+        }
+        Turn::Done
     }
 
     fn commit_group(&mut self, gathering: &mut Gathering<Verdict>, intake: &mut Intake) {
@@ -194,6 +283,10 @@ impl<O: Observer> Writer<O> {
     /// Commits one group; on failure nothing of it is acknowledged.
     fn commit(&mut self, submissions: Vec<Submission<Verdict>>) {
         if submissions.is_empty() {
+            return;
+        }
+        if self.outage.is_some() || self.unusable.is_some() {
+            self.disappoint(submissions);
             return;
         }
         self.site.begin(&self.clock);
@@ -250,6 +343,7 @@ impl<O: Observer> Writer<O> {
             self.fanout.committed(submission);
         }
         if let Some(committed) = committed {
+            self.strikes = 0;
             self.stats.committed(committed, &self.site.announced());
             self.observer.committed(&self.site.announced());
         }
@@ -275,12 +369,6 @@ impl<O: Observer> Writer<O> {
         }));
     }
 
-    fn fail(&mut self, error: &StoreError, what: &str) {
-        tracing::error!(error = error as &dyn std::error::Error, "{what}");
-        self.stats.failed();
-        self.recover();
-    }
-
     /// Closes days for want of readings, and seals the log when it is time.
     fn keep_time(&mut self) {
         let closed = if self.site.is_due(&self.clock) {
@@ -296,8 +384,9 @@ impl<O: Observer> Writer<O> {
                 Ok(())
             }
         });
-        if let Err(error) = kept {
-            self.fail(&error, "the store could not be kept");
+        match kept {
+            Ok(()) => self.look_around(),
+            Err(error) => self.fail(&error, "the store could not be kept"),
         }
     }
 
@@ -319,13 +408,19 @@ impl<O: Observer> Writer<O> {
 
     fn seal(&mut self) -> Result<(), StoreError> {
         self.sealed_at_ms = self.clock.monotonic_ms();
-        if self.store.tail().groups == 0 {
-            return Ok(());
+        if self.store.tail().groups > 0 {
+            let _sealed = self.seal_now()?;
         }
+        Ok(())
+    }
+
+    /// Seals, even where there is nothing to fold: retention works at seals.
+    fn seal_now(&mut self) -> Result<Sealed, StoreError> {
         let sealed = self.site.seal(&mut self.store)?;
+        self.damage_met = 0;
         self.stats.sealed(sealed);
         tracing::debug!(?sealed, "sealed the log");
-        Ok(())
+        Ok(sealed)
     }
 
     /// Results are retained messages that are made again from the rows, not kept twice.
@@ -336,28 +431,6 @@ impl<O: Observer> Writer<O> {
                 error = &error as &dyn std::error::Error,
                 "the newest results could not be published again"
             );
-        }
-    }
-
-    /// Opens the store again and rebuilds the state from it, however often it takes.
-    fn recover(&mut self) {
-        loop {
-            let reopened =
-                self.store.reopen().map_err(SiteError::from).and_then(|()| {
-                    Site::open(&mut self.store, Arc::clone(&self.config), &self.clock)
-                });
-            match reopened {
-                Ok(site) => {
-                    self.site = site;
-                    tracing::info!("the store is open again");
-                    return;
-                }
-                Err(error) => tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "the store cannot be opened again; trying once more in a second"
-                ),
-            }
-            std::thread::sleep(REOPEN_AFTER);
         }
     }
 }

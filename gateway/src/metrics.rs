@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Display, Write as _};
 
-use crate::web::rows::Status;
+use crate::web::rows::{BrokerStatus, Status};
 
 /// The text format that [`exposition`] writes.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -55,14 +55,48 @@ pub(crate) fn exposition(status: &Status, watchers: usize) -> String {
     );
     let help = "Commits since the daemon started.";
     out.counter("sluice_store_commits_total", help, status.store.commits);
-    let clients = status.broker.connections;
+    if let Some(free_bytes) = status.store.free_bytes {
+        let help = "Room left on the store's disk.";
+        out.gauge("sluice_store_free_bytes", help, &[], free_bytes);
+    }
+    let help = "Whether readings are refused: the disk is full, or fails.";
+    let refusing = u8::from(status.store.refusal.is_some());
+    out.gauge("sluice_store_refusing", help, &[], refusing);
+    let help = "Groups and seals that could not be written since the daemon started.";
+    out.counter("sluice_store_failures_total", help, status.store.failures);
+    let help = "Damaged files of the store that were set aside and lie there still.";
+    out.gauge(
+        "sluice_store_damaged_files",
+        help,
+        &[],
+        status.incidents.len(),
+    );
+    broker(&mut out, &status.broker);
+    let pending = status.upstream.pending;
+    out.gauge(
+        "sluice_upstream_pending",
+        "Rows that wait to be sent upstream.",
+        &[],
+        pending,
+    );
+    out.gauge(
+        "sluice_live_watchers",
+        "WebSocket clients that watch.",
+        &[],
+        watchers,
+    );
+    out.0
+}
+
+fn broker(out: &mut Exposition, broker: &BrokerStatus) {
+    let clients = broker.connections;
     out.gauge(
         "sluice_broker_connections",
         "MQTT clients connected.",
         &[],
         clients,
     );
-    if let Some(far) = &status.broker.far {
+    if let Some(far) = &broker.far {
         out.gauge(
             "sluice_broker_external_connected",
             "Whether the gateway is subscribed at the external broker.",
@@ -72,7 +106,7 @@ pub(crate) fn exposition(status: &Status, watchers: usize) -> String {
         let help = "Messages since the start that another gateway keeps.";
         out.counter("sluice_broker_elsewhere_total", help, far.elsewhere);
     }
-    if let Some(end) = status.broker.tls_certificate_expires {
+    if let Some(end) = broker.tls_certificate_expires {
         out.gauge(
             "sluice_tls_certificate_expires_seconds",
             "When the certificate of the broker's TLS listeners ends, since 1970.",
@@ -80,7 +114,6 @@ pub(crate) fn exposition(status: &Status, watchers: usize) -> String {
             end.ms() / 1000,
         );
     }
-    let broker = &status.broker;
     out.gauge(
         "sluice_broker_sessions",
         "MQTT sessions remembered.",
@@ -101,25 +134,11 @@ pub(crate) fn exposition(status: &Status, watchers: usize) -> String {
     let help = "Log-ins that came to nothing, since the daemon started.";
     out.family("sluice_broker_logins_total", "counter", help);
     for (fate, count) in [
-        ("refused", status.broker.logins_refused),
-        ("put_off", status.broker.logins_put_off),
+        ("refused", broker.logins_refused),
+        ("put_off", broker.logins_put_off),
     ] {
         out.sample("sluice_broker_logins_total", &[("fate", fate)], count);
     }
-    let pending = status.upstream.pending;
-    out.gauge(
-        "sluice_upstream_pending",
-        "Rows that wait to be sent upstream.",
-        &[],
-        pending,
-    );
-    out.gauge(
-        "sluice_live_watchers",
-        "WebSocket clients that watch.",
-        &[],
-        watchers,
-    );
-    out.0
 }
 
 struct Exposition(String);
@@ -167,10 +186,7 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::rows::when::Moment;
-    use crate::web::rows::when::Moment;
-    use crate::web::rows::{
-        BrokerStatus, ClockStatus, Counters, FarStatus, StoreStatus, UpstreamStatus, Word,
-    };
+    use crate::web::rows::{ClockStatus, Counters, FarStatus, StoreStatus, UpstreamStatus, Word};
 
     fn status() -> Status {
         Status {
@@ -190,6 +206,10 @@ mod tests {
             store: StoreStatus {
                 bytes: 4096,
                 commits: 2,
+                free_bytes: Some(1 << 30),
+                state: Word::Borrowed("ok"),
+                refusal: None,
+                failures: 0,
             },
             upstream: UpstreamStatus::off(),
             broker: BrokerStatus {
@@ -204,6 +224,7 @@ mod tests {
                 tls_certificate_expires: Some(Moment::from_ms(1_900_000_000_000)),
                 ..BrokerStatus::default()
             },
+            incidents: Vec::new(),
         }
     }
 

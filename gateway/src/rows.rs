@@ -9,7 +9,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+mod alert;
 pub mod when;
+
+pub use alert::Alert;
 
 use engine::{Aggregate, DayRow, DiffKind, DiffRow, RestRow, SensorId};
 use when::{Date, Moment};
@@ -36,6 +39,9 @@ pub struct Status {
     pub upstream: UpstreamStatus,
     /// The broker: ours, or the one that we are a client of.
     pub broker: BrokerStatus,
+    /// What happened to the store that its owner must know, as in the list of alerts.
+    #[serde(default)]
+    pub incidents: Vec<Alert>,
 }
 
 /// Whose time the gateway goes by.
@@ -71,6 +77,19 @@ pub struct StoreStatus {
     pub bytes: u64,
     /// Commits since the daemon started.
     pub commits: u64,
+    /// Bytes that its disk has left; null where nobody can tell.
+    #[serde(default)]
+    pub free_bytes: Option<u64>,
+    /// `ok`, `low`, `scarce`: readings are taken, and the disk has so much room; `full`, `failing`:
+    /// they are refused.
+    #[serde(default)]
+    pub state: Word,
+    /// Why readings are refused and what to do; null while they are taken.
+    #[serde(default)]
+    pub refusal: Option<String>,
+    /// Groups and seals that could not be written since the daemon started.
+    #[serde(default)]
+    pub failures: u64,
 }
 
 /// How far the upstream has got.

@@ -8,7 +8,10 @@
 
 mod store_world;
 
+use std::collections::BTreeSet;
+
 use gateway::store::{Options, Store};
+use redb::{Builder, ReadableDatabase, ReadableTableMetadata, TableHandle};
 use store_world::{Dice, Disk, Op, Snapshot, Step, apply, options, script, write_at};
 
 /// What becomes of writes that were not synced when the power goes.
@@ -192,6 +195,29 @@ fn a_power_cut_loses_nothing_from_a_file_that_is_not_checked() {
             },
         );
     }
+}
+
+/// The sweeps are worth what they sweep over.
+#[test]
+fn the_script_writes_to_every_table_of_a_store() {
+    let disk = Disk::default();
+    let mut store = Store::open_backend(disk.clone(), &options()).unwrap();
+    let mut written = BTreeSet::new();
+    let mut all = BTreeSet::new();
+    for step in script(0, 8) {
+        step.run(&mut store).unwrap();
+        let copy = Disk::holding(disk.image());
+        let database = Builder::new().create_with_backend(copy).unwrap();
+        let txn = database.begin_read().unwrap();
+        for table in txn.list_tables().unwrap() {
+            let name = table.name().to_owned();
+            if txn.open_untyped_table(table).unwrap().len().unwrap() > 0 {
+                written.insert(name.clone());
+            }
+            all.insert(name);
+        }
+    }
+    assert_eq!(written, all);
 }
 
 #[test]

@@ -25,7 +25,11 @@ pub(crate) fn status(status: &Status) -> String {
             status.upstream.state, status.upstream.pending
         ),
     };
-    let size = size(status.store.bytes);
+    let store = &status.store;
+    let mut kept = format!("{}, {} commits", size(store.bytes), store.commits);
+    if let Some(free_bytes) = store.free_bytes {
+        write!(kept, "; {} free", size(free_bytes)).expect("a String takes all");
+    }
     let up = match status.uptime {
         0 => "no: the daemon is stopped, or has just started".to_owned(),
         seconds => span(seconds),
@@ -35,7 +39,7 @@ pub(crate) fn status(status: &Status) -> String {
         ("version", status.version.clone()),
         ("up", up),
         ("clock", format!("{}, {trust}", status.clock.mode)),
-        ("store", format!("{size}, {} commits", status.store.commits)),
+        ("store", kept),
         ("broker", broker(&status.broker)),
         ("upstream", upstream),
         ("received", counters.received.to_string()),
@@ -45,8 +49,11 @@ pub(crate) fn status(status: &Status) -> String {
         ("  late", counters.late.to_string()),
         ("  dead letters", counters.dead_letter.to_string()),
     ];
+    let refusal = store.refusal.iter().map(|why| ("REFUSING", why.clone()));
+    let incidents = status.incidents.iter();
+    let incidents = incidents.map(|alert| ("ALERT", format!("{}; {}", alert.text, alert.advice)));
     let mut out = String::new();
-    for (name, value) in lines {
+    for (name, value) in lines.into_iter().chain(refusal).chain(incidents) {
         writeln!(out, "{name:<15} {}", printable(&value)).expect("a String takes all");
     }
     out

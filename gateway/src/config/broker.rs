@@ -161,7 +161,7 @@ fn pages_may_connect(
 type Listening<'k> = (&'k str, Option<SocketAddr>);
 
 /// The first listener that others than this machine reach.
-fn open_to_the_network<'k>(listeners: [Listening<'k>; 3]) -> Option<(&'k str, SocketAddr)> {
+fn open_to_the_network(listeners: [Listening<'_>; 3]) -> Option<(&str, SocketAddr)> {
     let mut listeners = listeners.into_iter();
     listeners.find_map(|(key, listen)| Some((key, listen.filter(|at| !at.ip().is_loopback())?)))
 }

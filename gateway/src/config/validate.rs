@@ -104,15 +104,28 @@ fn store(mut store: Section<'_, '_>) -> Store {
             .take(key, duration("0ms"..=longest))
             .map_or(default, i64::unsigned_abs)
     };
+    let (commit_delay_ms, commit_delay_qos0_ms) = (
+        delay("commit_delay", "1m", 250),
+        delay("commit_delay_qos0", "10m", 5000),
+    );
+    let mut retained = |key| {
+        let days = store.take(key, duration("1d"..="36500d"));
+        days.unwrap_or(400 * DAY_MS)
+    };
+    let (retain_readings_ms, retain_letters_ms) =
+        (retained("retain_readings"), retained("retain_letters"));
+    let directory = store
+        .take("path", path)
+        .unwrap_or_else(|| "/var/lib/sluice".into());
     Store {
-        commit_delay_ms: delay("commit_delay", "1m", 250),
-        commit_delay_qos0_ms: delay("commit_delay_qos0", "10m", 5000),
-        path: store
-            .take("path", path)
-            .unwrap_or_else(|| "/var/lib/sluice".into()),
-        retain_readings_ms: store
-            .take("retain_readings", duration("1d"..="36500d"))
-            .unwrap_or(400 * DAY_MS),
+        commit_delay_ms,
+        commit_delay_qos0_ms,
+        retain_readings_ms,
+        retain_letters_ms,
+        backups: store
+            .take("backups", path)
+            .unwrap_or_else(|| directory.join("backups")),
+        path: directory,
     }
 }
 

@@ -286,6 +286,12 @@ impl Site {
         Some(Calendar::new(self.config.site.timezone).day_of(oldest, Stamp::Start))
     }
 
+    /// Letters and late rows that arrived before this are forgotten.
+    fn forget_before_ms(&self) -> Option<i64> {
+        let now = self.engine.site_time_ms()?;
+        now.checked_sub(self.config.store.retain_letters_ms)
+    }
+
     /// The first day that retention keeps of a sensor: counted back from its own newest reading
     /// where that is older than site time. So no reading that may still be corrected ever goes.
     fn kept_from(&self, retain_ms: i64) -> impl Fn(SensorId, Day) -> Day + use<> {
@@ -311,6 +317,7 @@ impl Site {
             rests: unsealed.rests,
             day_of: &day_of,
             drop_before: self.drop_before(retain_ms),
+            forget_before_ms: self.forget_before_ms(),
             kept_from: &kept_from,
         })?;
         self.engine.hand_over(DAYS_KEPT);

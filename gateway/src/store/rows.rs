@@ -6,6 +6,7 @@
 use engine::{Aggregate, Day, DayRow, DiffKind, DiffRow, EventTime, RestRow, SensorDay, SensorId};
 
 use super::bytes::{self, Damage, Reader};
+use super::incident::Incident;
 use super::log;
 use super::types::{Checkpoint, Dropped, LateRow, Letter, SensorState, UserRow};
 
@@ -152,6 +153,33 @@ pub(super) fn unpack_sensor(id: SensorId, value: &[u8]) -> Result<SensorState, D
             first: reader.option(read_time)?,
             last_value: reader.option(Reader::f64)?,
             fingerprint: reader.varint()?,
+        })
+    })
+}
+
+pub(super) fn pack_incidents(incidents: &[Incident]) -> Vec<u8> {
+    row(|out| {
+        bytes::put_varint(out, incidents.len() as u64);
+        for incident in incidents {
+            bytes::put_bytes(out, incident.file.as_bytes());
+            bytes::put_signed(out, incident.at_ms);
+            bytes::put_bytes(out, incident.why.as_bytes());
+            bytes::put_option(out, incident.backup.as_deref(), |out, backup| {
+                bytes::put_bytes(out, backup.as_bytes());
+            });
+        }
+    })
+}
+
+pub(super) fn unpack_incidents(value: &[u8]) -> Result<Vec<Incident>, Damage> {
+    read(value, |reader| {
+        reader.list(|reader| {
+            Ok(Incident {
+                file: reader.text()?,
+                at_ms: reader.signed()?,
+                why: reader.text()?,
+                backup: reader.option(Reader::text)?,
+            })
         })
     })
 }

@@ -6,19 +6,20 @@
 use std::collections::BTreeMap;
 
 use engine::{Day, SensorId};
-use redb::{ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
+use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::block::{self, Entry};
 use super::error::{Fault, StoreError};
+use super::forget;
 use super::late::{Exempt, late_rows};
 use super::rows::{self, SealRow};
 use super::scan::{self, entry};
 use super::tables::{
     BALANCES, BLOCKS, Bytes, DAYS, LATE, LETTERS, LOG, META, META_CHECKPOINT, RESTS, SEALS, SENSORS,
 };
-use super::types::{Checkpoint, LateRow, Letter, Seal, Sealed, SensorState};
+use super::types::{Checkpoint, Dropped, LateRow, Letter, Seal, Sealed, SensorState};
 use super::view::unsealed;
-use super::{Failed, Options, Store};
+use super::{Options, Store};
 
 /// What the log's tail holds, sorted out.
 #[derive(Default)]
@@ -59,7 +60,7 @@ impl Store {
             txn.commit()?;
             Ok(written)
         });
-        self.failed = Failed::of(&written);
+        self.failed = written.as_ref().err().map(StoreError::failure);
         let (checkpoint, sealed) = written?;
         self.shared.overlay().clear();
         self.known.checkpoint = checkpoint;
@@ -88,8 +89,7 @@ fn write(
     write_rows(txn, &seal, folded.sensors, folded.balances)?;
     write_late(txn, folded.late, &folded.exempt)?;
     write_letters(txn, &folded.letters)?;
-    checkpoint.dropped.late += cut(&mut txn.open_table(LATE)?, options.late_cap)?;
-    checkpoint.dropped.letters += cut(&mut txn.open_table(LETTERS)?, options.letter_cap)?;
+    forget(txn, seal.forget_before_ms, options, &mut checkpoint.dropped)?;
     let row = SealRow {
         first_seq,
         next_seq: checkpoint.next_seq,
@@ -234,13 +234,27 @@ fn write_letters(txn: &WriteTransaction, letters: &[Letter]) -> Result<(), Fault
     Ok(())
 }
 
-/// Removes the oldest rows beyond `cap`; says how many.
-fn cut(table: &mut Table<'_, u64, Bytes>, cap: u64) -> Result<u64, Fault> {
-    let beyond = table.len()?.saturating_sub(cap);
-    for _ in 0..beyond {
-        table.pop_first()?;
+/// The caps and the age of what was set aside or refused.
+fn forget(
+    txn: &WriteTransaction,
+    before_ms: Option<i64>,
+    options: &Options,
+    dropped: &mut Dropped,
+) -> Result<(), Fault> {
+    let (mut late, mut letters) = (txn.open_table(LATE)?, txn.open_table(LETTERS)?);
+    dropped.late += forget::beyond(&mut late, options.late_cap)?;
+    dropped.letters += forget::beyond(&mut letters, options.letter_cap)?;
+    if let Some(before_ms) = before_ms {
+        dropped.late += forget::before(&mut late, before_ms, |seq, value| {
+            let row = rows::unpack_late(seq, value).map_err(Fault::damaged("late", seq))?;
+            Ok(row.arrived_ms)
+        })?;
+        dropped.letters += forget::before(&mut letters, before_ms, |seq, value| {
+            let letter = rows::unpack_letter(seq, value).map_err(Fault::damaged("letters", seq))?;
+            Ok(letter.arrived_ms)
+        })?;
     }
-    Ok(beyond)
+    Ok(())
 }
 
 /// Retention: removes the readings of days before `day`, and keeps what was made of them; says how

@@ -226,6 +226,8 @@ pub struct Seal<'a> {
     pub day_of: &'a dyn Fn(SensorId, EventTime) -> Day,
     /// Retention: days before this one go.
     pub drop_before: Option<Day>,
+    /// Letters and late rows that arrived before this go, in ms UTC of the site's clock.
+    pub forget_before_ms: Option<i64>,
     /// The first day that a sensor keeps when days before the given one go: one whose own time is
     /// behind keeps as much of it as any other.
     pub kept_from: &'a dyn Fn(SensorId, Day) -> Day,
@@ -245,7 +247,7 @@ pub struct Checkpoint {
     pub site_time_ms: Option<i64>,
     /// The life totals.
     pub counters: Counters,
-    /// What the caps removed, for the life of the store.
+    /// What caps and age removed, for the life of the store.
     pub dropped: Dropped,
     /// Retention has removed the days before this one.
     pub dropped_before: Option<Day>,
@@ -255,7 +257,7 @@ pub struct Checkpoint {
     pub balances: Vec<(BalanceId, String)>,
 }
 
-/// Rows that a cap removed, for the life of the store.
+/// Rows that a cap or their age removed, for the life of the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dropped {
     /// Late rows.

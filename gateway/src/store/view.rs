@@ -12,7 +12,9 @@ use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
 use super::block::{self, Entry};
 use super::error::{Fault, StoreError};
+use super::incident::{self, Incident};
 use super::late::{Exempt, late_rows};
+use super::room::Room;
 use super::scan::{
     balances, each_block, entry, for_each_group, for_each_head, for_each_late, sensors,
 };
@@ -29,6 +31,13 @@ pub struct View {
 impl View {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
+    }
+
+    /// The room on the store's disk; `None` where nobody can tell.
+    #[must_use]
+    pub fn room(&self) -> Option<Room> {
+        let dir = self.shared.dir.as_deref()?;
+        Room::of(dir).ok()
     }
 
     /// The store at a glance.
@@ -56,6 +65,11 @@ impl View {
             }
             Ok(totals)
         })
+    }
+
+    /// The damaged files that were set aside and lie there still, oldest first.
+    pub fn incidents(&self) -> Result<Vec<Incident>, StoreError> {
+        self.shared.read("read the incidents", incident::incidents)
     }
 
     /// All sensors, by number.

@@ -183,7 +183,8 @@ impl Stand {
 
     /// As after kill -9: only what was committed is left.
     pub(crate) async fn restarted(self) -> Self {
-        self.restarted_as(BrokerConfig::open("home")).await
+        let config = self.config.clone();
+        self.restarted_as(config).await
     }
 
     /// The same under another configuration.

@@ -17,7 +17,7 @@ use engine::{
 };
 use gateway::store::{
     BrokerWrite, Checkpoint, Counters, Fate, Group, LateRow, Letter, Logged, Options, Seal,
-    SensorState, Store, StoreError, StoredReading, Totals,
+    SensorState, Store, StoreError, StoredReading, Totals, UserRow,
 };
 use redb::StorageBackend;
 
@@ -42,7 +42,15 @@ pub enum Op {
     Sync,
 }
 
-/// A disk in memory that remembers what was done to it.
+/// How an operation fails.
+#[derive(Clone, Copy, Debug)]
+pub struct Failing {
+    pub kind: io::ErrorKind,
+    /// All that follow fail, too.
+    pub lasting: bool,
+}
+
+/// A disk in memory that remembers what was done to it, and can fail.
 #[derive(Clone, Debug, Default)]
 pub struct Disk(Arc<Mutex<DiskState>>);
 
@@ -52,6 +60,8 @@ struct DiskState {
     ops: Vec<Op>,
     /// What every operation but reading fails with.
     broken: Option<io::ErrorKind>,
+    /// What one operation fails with: so many before it go well.
+    fails: Option<(usize, Failing)>,
     read_bytes: u64,
 }
 
@@ -83,6 +93,24 @@ impl Disk {
 
     pub fn break_with(&self, kind: io::ErrorKind) {
         self.0.lock().unwrap().broken = Some(kind);
+    }
+
+    /// Operation `nth` from now on fails, reading not counted.
+    pub fn fail_at(&self, nth: usize, failing: Failing) {
+        self.0.lock().unwrap().fails = Some((nth, failing));
+    }
+
+    /// All is well again.
+    pub fn heal(&self) {
+        let mut state = self.0.lock().unwrap();
+        state.broken = None;
+        state.fails = None;
+    }
+
+    /// Whether the failure that was arranged for has happened.
+    pub fn has_failed(&self) -> bool {
+        let state = self.0.lock().unwrap();
+        state.broken.is_some() || state.fails.is_none()
     }
 
     pub fn forget_ops(&self) {
@@ -152,6 +180,18 @@ impl Disk {
         let mut state = self.0.lock().unwrap();
         if let Some(kind) = state.broken {
             return Err(kind.into());
+        }
+        if let Some((nth, failing)) = state.fails {
+            if nth == 0 {
+                // Half of a write arrives.
+                if let Op::Write(offset, data) = &op {
+                    write_at(&mut state.image, *offset, &data[..data.len() / 2]);
+                }
+                state.fails = None;
+                state.broken = failing.lasting.then_some(failing.kind);
+                return Err(failing.kind.into());
+            }
+            state.fails = Some((nth - 1, failing));
         }
         apply(&mut state.image, &op);
         state.ops.push(op);
@@ -248,6 +288,7 @@ pub fn bare_seal() -> Seal<'static> {
         rests: Vec::new(),
         day_of: &day_of,
         drop_before: None,
+        forget_before_ms: None,
         kept_from: &|_, day| day,
     }
 }
@@ -280,6 +321,7 @@ impl Step {
                     rests: vec![(BalanceId(0), day, rest(value))],
                     day_of: &day_of,
                     drop_before: *drop_before,
+                    forget_before_ms: drop_before.map(|_| START_MS + i64::from(*turn) - 3),
                     kept_from: &|_, day| day,
                 };
                 store.seal(seal).map(|_proof| ())
@@ -372,7 +414,7 @@ fn random_writes(dice: &mut Dice) -> Vec<BrokerWrite> {
     let (client, topic) = (format!("c{}", dice.roll(2)), format!("t{}", dice.roll(3)));
     let ordinal = dice.roll(4);
     let message = vec![7; usize::try_from(dice.roll(50)).unwrap()];
-    match dice.roll(8) {
+    match dice.roll(10) {
         0 => vec![BrokerWrite::RetainClear { topic }],
         1 => vec![BrokerWrite::SessionDrop { client }],
         2 => vec![BrokerWrite::QueuePop { client, ordinal }],
@@ -394,6 +436,16 @@ fn random_writes(dice: &mut Dice) -> Vec<BrokerWrite> {
         }],
         5 => vec![BrokerWrite::RetainSet { topic, message }],
         6 => vec![BrokerWrite::QueueRelease { client, ordinal }],
+        7 => vec![BrokerWrite::UserSet {
+            name: client,
+            user: UserRow {
+                password_hash: topic,
+                doors: 1,
+                publish: None,
+                subscribe: Some(vec!["a/#".to_owned()]),
+            },
+        }],
+        8 => vec![BrokerWrite::UserDrop { name: client }],
         _ => Vec::new(),
     }
 }
@@ -416,6 +468,7 @@ pub struct Snapshot {
     letters: Vec<Letter>,
     retained: Texts,
     sessions: Texts,
+    users: Vec<(String, UserRow)>,
     queues: Vec<Vec<(u64, Vec<u8>)>>,
 }
 
@@ -453,6 +506,7 @@ impl Snapshot {
             letters: view.letters(None, usize::MAX).unwrap(),
             retained: view.retained().unwrap(),
             sessions: view.sessions().unwrap(),
+            users: view.users().unwrap(),
             queues: ["c0", "c1"]
                 .iter()
                 .map(|c| view.queue(c).unwrap())

@@ -116,6 +116,10 @@ impl Facts for House {
             store: StoreStatus {
                 bytes: 1_572_864,
                 commits: 12,
+                free_bytes: Some(3_221_225_472),
+                state: Word::Borrowed("ok"),
+                refusal: None,
+                failures: 0,
             },
             upstream: UpstreamStatus::off(),
             broker: BrokerStatus {
@@ -125,6 +129,7 @@ impl Facts for House {
                 logins_put_off: 4,
                 ..BrokerStatus::default()
             },
+            incidents: Vec::new(),
         })
     }
 

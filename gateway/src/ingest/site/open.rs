@@ -132,7 +132,11 @@ impl Site {
     }
 
     /// A configuration may know balances that the store does not: their days are made now.
+    /// A store that can only be read waits for that.
     fn catch_up(&mut self, store: &mut Store) -> Result<(), StoreError> {
+        if store.failed().is_some() {
+            return Ok(());
+        }
         let mut news = News::default();
         self.registry.complete_all(&mut news);
         if news.balances.is_empty() {
