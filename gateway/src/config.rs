@@ -221,8 +221,8 @@ pub struct NamedFile {
 pub struct User {
     /// The name to log in with.
     pub name: String,
-    /// The password's hash.
-    pub password_hash: Hash,
+    /// The password's hash; `None`: a client certificate alone proves who it is.
+    pub password_hash: Option<Hash>,
     /// Topics to publish on; `None`: everything that is not reserved.
     pub publish: Option<Vec<Pattern>>,
     /// Topics to subscribe to; `None`: everything.
