@@ -3,12 +3,14 @@
 //! Start: store → site → addresses → broker → writer → web. Stop: the broker stops reading and lets what it
 //! read be acknowledged, the writer commits and seals what is left, the web lets requests end.
 
+mod far;
 mod kept;
 mod listeners;
 mod time_service;
 
 use crate::access::{self, Gate, Register};
 use crate::board::Board;
+use crate::broker::external::{Far, Report};
 use crate::broker::{Broker, BrokerConfig, Fanout, Limits, Qos, Restored, Stats};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -89,6 +91,7 @@ pub struct App {
     config: Arc<Config>,
     clock: Clock,
     kept: Kept,
+    /// None of them where the broker is another.
     mqtt: Listeners,
     http: TcpListener,
     control: Option<control::Socket>,
@@ -97,7 +100,7 @@ pub struct App {
 /// Where a gateway listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Addresses {
-    /// MQTT over TCP; `None`: switched off.
+    /// MQTT over TCP; `None`: switched off, or the broker is another.
     pub mqtt: Option<SocketAddr>,
     /// MQTT over TLS.
     pub tls: Option<SocketAddr>,
@@ -129,6 +132,7 @@ pub struct Running {
     stats: Arc<IngestStats>,
     commands: mpsc::Sender<Command>,
     broker: Broker<PayloadMapper>,
+    far: Option<Far>,
     fanout: Fanout,
     register: Arc<Register>,
     site: String,
@@ -228,10 +232,9 @@ impl App {
         );
         let addresses = Addresses::of(&mqtt, &http, &config);
         let feed = Feed::default();
-        let counting = broker.clone();
-        let certificates = mqtt.certificates();
+        let report = far::report(&config, &clock);
         let stats = Arc::new(IngestStats::default());
-        let vitals = Vitals::starting(move || broker_status(&counting, certificates.expires_s()));
+        let vitals = vitals(&broker, mqtt.certificates(), report.clone());
         let vitals = Arc::new(vitals.counting(Arc::clone(&stats)));
         let fanout = broker.fanout();
         let mut observer = Announcer {
@@ -244,12 +247,9 @@ impl App {
         };
         observer.say_alerts();
         let reviewed = broker.clone();
-        let register = Arc::new(Register::new(
-            gate,
-            view.clone(),
-            config.broker.clone(),
-            move || reviewed.review(),
-        ));
+        let review = move || reviewed.review();
+        let register = Register::new(gate, view.clone(), config.broker.clone(), review);
+        let register = Arc::new(register);
         let writer = Writer::new(
             store,
             site,
@@ -286,6 +286,7 @@ impl App {
         let site = config.site.id.clone();
         say_status(&fanout, &site, "online");
         let certificates = mqtt.serve(&broker);
+        let far = far::start(&config, &broker, report);
         vitals.set_ready();
         Ok(Running {
             addresses,
@@ -296,6 +297,7 @@ impl App {
             stats,
             commands,
             broker,
+            far,
             fanout,
             register,
             site,
@@ -375,6 +377,9 @@ impl Running {
     /// Drains and stops: everything acknowledged is on disk, everything read is acknowledged.
     pub async fn stop(self) -> Result<Store, AppError> {
         say_status(&self.fanout, &self.site, "offline");
+        if let Some(far) = self.far {
+            far.shutdown(DRAIN).await;
+        }
         self.broker.shutdown(DRAIN).await;
         drop(self.broker);
         drop(self.commands);
@@ -518,9 +523,19 @@ fn broker_config(config: &Config, clock: Clock, gate: Arc<Gate>) -> BrokerConfig
     }
 }
 
+fn vitals(
+    broker: &Broker<PayloadMapper>,
+    certificates: Certificates,
+    report: Option<Arc<Report>>,
+) -> Vitals {
+    let broker = broker.clone();
+    Vitals::starting(move || broker_status(&broker, certificates.expires_s(), report.as_deref()))
+}
+
 fn broker_status(
     broker: &Broker<PayloadMapper>,
     certificate_expires_s: Option<i64>,
+    report: Option<&Report>,
 ) -> BrokerStatus {
     let stats = broker.stats();
     let in_total = Stats::read(&stats.dropped_in_total);
@@ -535,6 +550,9 @@ fn broker_status(
         logins_put_off: Stats::read(&stats.logins_put_off),
         tls_certificate_expires: certificate_expires_s
             .map(|end| rows::when::Moment::from_ms(end.saturating_mul(1000))),
+        far: report.map(far::status),
+        // Whose broker it is stands in the configuration: a stopped daemon's status says it, too.
+        ..BrokerStatus::default()
     }
 }
 

@@ -11,6 +11,7 @@ mod auth;
 mod codec;
 mod connection;
 mod door;
+pub mod external;
 mod fanout;
 mod hub;
 mod intake;
@@ -216,10 +217,22 @@ impl<M: Mapper> Broker<M> {
     /// Subscribes within the daemon; retained messages come first. `None`: the filter is invalid.
     #[must_use]
     pub fn subscribe_internal(&self, filter: &str) -> Option<Subscriber> {
+        self.subscribe_within(&[filter], limits::INTERNAL_QUEUE)
+    }
+
+    /// As [`Broker::subscribe_internal`], with room for everything that can be retained to change twice.
+    pub(crate) fn subscribe_results(&self, filters: &[&str]) -> Option<Subscriber> {
+        let retained = self.core.hub.limits.retained_messages;
+        self.subscribe_within(filters, limits::INTERNAL_QUEUE.max(2 * retained))
+    }
+
+    fn subscribe_within(&self, filters: &[&str], queue_messages: usize) -> Option<Subscriber> {
         let limits = Limits {
-            queue_messages: limits::INTERNAL_QUEUE,
+            queue_messages,
             ..self.core.hub.limits.clone()
         };
+        let parsed = filters.iter().map(|filter| name::filter(filter));
+        let parsed: Vec<_> = parsed.collect::<Option<_>>()?;
         let slot = self.core.hub.internal_slot("(internal)", &limits);
         let line = Arc::new(Line::default());
         slot.attach(Some(Arc::clone(&line)));
@@ -229,16 +242,15 @@ impl<M: Mapper> Broker<M> {
             retain_as_published: true,
             identifier: None,
         };
-        let parsed = name::filter(filter)?;
-        // It is not persistent: nothing of it goes to disk.
-        drop(self.core.hub.subscribe(
-            &slot,
-            filter,
-            parsed,
-            grant,
-            hub::RetainHandling::Always,
-            now(),
-        ));
+        for (filter, parsed) in filters.iter().zip(parsed) {
+            let handling = hub::RetainHandling::Always;
+            // It is not persistent: nothing of it goes to disk.
+            drop(
+                self.core
+                    .hub
+                    .subscribe(&slot, filter, parsed, grant, handling, now()),
+            );
+        }
         Some(Subscriber {
             hub: Arc::clone(&self.core.hub),
             slot,

@@ -6,6 +6,7 @@
 
 mod broker;
 mod cross;
+mod external;
 mod glob;
 mod mapping;
 mod problem;
@@ -29,6 +30,7 @@ use crate::access::{Anonymous, Hash, Pattern};
 use crate::clock::TrustRule;
 use crate::source::Sources;
 
+pub use external::{External, FarAddress, FarTls, Protocol};
 pub use glob::{Glob, GlobError};
 pub use problem::{Problem, Problems};
 pub use sensor::{Balance, ConcreteBalance, SensorRule};
@@ -156,18 +158,7 @@ pub enum BrokerMode {
     /// Ours, in this process.
     Embedded,
     /// Another one, whose client we are.
-    External(External),
-}
-
-/// `[broker.external]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct External {
-    /// `mqtt://host:port` or `mqtts://host:port`.
-    pub url: String,
-    /// The name to log in with.
-    pub username: Option<String>,
-    /// The file that holds the password.
-    pub password_file: Option<PathBuf>,
+    External(Box<External>),
 }
 
 /// MQTT over WebSocket.
@@ -449,11 +440,13 @@ impl Config {
 }
 
 impl Broker {
-    /// Every address that it listens on.
+    /// Every address that it listens on: none where the broker is another.
     pub fn listeners(&self) -> impl Iterator<Item = SocketAddr> {
+        let ours = matches!(self.mode, BrokerMode::Embedded);
         let websocket = self.websocket.as_ref().map(|socket| socket.listen);
         [self.listen, self.tls_listen, websocket]
             .into_iter()
             .flatten()
+            .filter(move |_| ours)
     }
 }

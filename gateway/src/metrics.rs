@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Display, Write as _};
 
-use crate::web::rows::{ClockStatus, Status, StoreStatus};
+use crate::web::rows::{BrokerStatus, ClockStatus, Status, StoreStatus};
 
 /// The text format that [`exposition`] writes.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -42,14 +42,42 @@ pub(crate) fn exposition(status: &Status, watchers: usize) -> String {
     }
 
     store(&mut out, &status.store, status.incidents.len());
-    let clients = status.broker.connections;
+    broker(&mut out, &status.broker);
+    let pending = status.upstream.pending;
+    out.gauge(
+        "sluice_upstream_pending",
+        "Rows that wait to be sent upstream.",
+        &[],
+        pending,
+    );
+    out.gauge(
+        "sluice_live_watchers",
+        "WebSocket clients that watch.",
+        &[],
+        watchers,
+    );
+    out.0
+}
+
+fn broker(out: &mut Exposition, broker: &BrokerStatus) {
+    let clients = broker.connections;
     out.gauge(
         "sluice_broker_connections",
         "MQTT clients connected.",
         &[],
         clients,
     );
-    if let Some(end) = status.broker.tls_certificate_expires {
+    if let Some(far) = &broker.far {
+        out.gauge(
+            "sluice_broker_external_connected",
+            "Whether the gateway is subscribed at the external broker.",
+            &[],
+            u8::from(far.connected),
+        );
+        let help = "Messages since the start that another gateway keeps.";
+        out.counter("sluice_broker_elsewhere_total", help, far.elsewhere);
+    }
+    if let Some(end) = broker.tls_certificate_expires {
         out.gauge(
             "sluice_tls_certificate_expires_seconds",
             "When the certificate of the broker's TLS listeners ends, since 1970.",
@@ -57,7 +85,6 @@ pub(crate) fn exposition(status: &Status, watchers: usize) -> String {
             end.ms() / 1000,
         );
     }
-    let broker = &status.broker;
     out.gauge(
         "sluice_broker_sessions",
         "MQTT sessions remembered.",
@@ -78,25 +105,11 @@ pub(crate) fn exposition(status: &Status, watchers: usize) -> String {
     let help = "Log-ins that came to nothing, since the daemon started.";
     out.family("sluice_broker_logins_total", "counter", help);
     for (fate, count) in [
-        ("refused", status.broker.logins_refused),
-        ("put_off", status.broker.logins_put_off),
+        ("refused", broker.logins_refused),
+        ("put_off", broker.logins_put_off),
     ] {
         out.sample("sluice_broker_logins_total", &[("fate", fate)], count);
     }
-    let pending = status.upstream.pending;
-    out.gauge(
-        "sluice_upstream_pending",
-        "Rows that wait to be sent upstream.",
-        &[],
-        pending,
-    );
-    out.gauge(
-        "sluice_live_watchers",
-        "WebSocket clients that watch.",
-        &[],
-        watchers,
-    );
-    out.0
 }
 
 fn clock(out: &mut Exposition, clock: &ClockStatus) {
@@ -180,9 +193,7 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::rows::when::Moment;
-    use crate::web::rows::{
-        BrokerStatus, ClockStatus, Counters, StoreStatus, UpstreamStatus, Word,
-    };
+    use crate::web::rows::{ClockStatus, Counters, FarStatus, StoreStatus, UpstreamStatus, Word};
 
     fn status() -> Status {
         Status {
@@ -213,7 +224,14 @@ mod tests {
             },
             upstream: UpstreamStatus::off(),
             broker: BrokerStatus {
+                mode: Word::Borrowed("external"),
                 connections: 1,
+                far: Some(FarStatus {
+                    connected: true,
+                    since: Moment::from_ms(0),
+                    last_error: None,
+                    elsewhere: 0,
+                }),
                 tls_certificate_expires: Some(Moment::from_ms(1_900_000_000_000)),
                 ..BrokerStatus::default()
             },

@@ -38,7 +38,7 @@ pub struct Status {
     pub store: StoreStatus,
     /// How far the upstream has got.
     pub upstream: UpstreamStatus,
-    /// The embedded broker.
+    /// The broker: ours, or the one that we are a client of.
     pub broker: BrokerStatus,
     /// What happened to the store that its owner must know, as in the list of alerts.
     #[serde(default)]
@@ -132,10 +132,12 @@ impl UpstreamStatus {
     }
 }
 
-/// The embedded broker.
+/// The broker: ours, or the one that we are a client of.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BrokerStatus {
+    /// `embedded` or `external`.
+    pub mode: Word,
     /// Clients connected now.
     pub connections: u64,
     /// When the certificate of its TLS listeners ends; absent without one.
@@ -153,6 +155,23 @@ pub struct BrokerStatus {
     pub logins_refused: u64,
     /// Log-ins put off unchecked: too many at once, or too many failures before.
     pub logins_put_off: u64,
+    /// How it goes with the other broker; its fields stand beside the others, and only in external mode
+    /// while the daemon runs.
+    #[serde(flatten)]
+    pub far: Option<FarStatus>,
+}
+
+/// How it goes with the broker that we are a client of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FarStatus {
+    /// Whether we are subscribed there.
+    pub connected: bool,
+    /// When that began.
+    pub since: Moment,
+    /// What is wrong and what to do about it, until it is right.
+    pub last_error: Option<String>,
+    /// Messages since the start that another gateway keeps.
+    pub elsewhere: u64,
 }
 
 /// One sensor that has sent something.

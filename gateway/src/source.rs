@@ -9,6 +9,7 @@ pub mod json;
 mod name;
 mod number;
 mod reason;
+mod shard;
 mod template;
 mod text;
 mod time;
@@ -19,6 +20,8 @@ use std::ops::Deref;
 pub use filter::{Filter, FilterError};
 pub use name::{MAX_NAME_BYTES, Name};
 pub use reason::Reason;
+pub(crate) use shard::home;
+pub use shard::{Belongs, MAX_SHARDS, Shard, ShardError};
 pub use template::{Template, TemplateError};
 pub use time::{Stamped, TimeFlag, TimeFormat, TimeFormatError, TimeRule};
 

@@ -122,7 +122,7 @@ sluice.toml:59: wbe: is not a known key; did you mean "web"?
 }
 
 /// A configuration with one mistake, and what is said of it.
-const MISTAKES: [(&str, &str); 35] = [
+const MISTAKES: [(&str, &str); 49] = [
     (
         "[broker]\nsession_expiry = \"10s\"",
         "2: broker.session_expiry: \"10s\" is not within 1m to 3650d",
@@ -166,6 +166,62 @@ const MISTAKES: [(&str, &str); 35] = [
     (
         "[broker]\nmode = \"external\"\n[broker.external]\nurl = \"http://b\"",
         "4: broker.external.url: \"http://b\" is not such a URL; write mqtt:// or mqtts:// and a host",
+    ),
+    (
+        "[broker]\nmode = \"external\"\n[broker.external]\nurl = \"mqtt://u:p@b\"",
+        "4: broker.external.url: \"mqtt://u:p@b\" holds a name or a password, which are username and password_file; write mqtt:// or mqtts:// and a host",
+    ),
+    (
+        "[broker]\nmode = \"external\"\n[broker.external]\nurl = \"mqtt://b:0\"",
+        "4: broker.external.url: \"mqtt://b:0\" has a port that is not within 1..=65535; write mqtt:// or mqtts:// and a host",
+    ),
+    (
+        "[broker]\nmode = \"external\"\n[broker.external]\nurl = \"mqtts://[::1]\"",
+        "4: broker.external.url: \"mqtts://[::1]\" is an address that certificates cannot be checked against here; name the host; write mqtt:// or mqtts:// and a host",
+    ),
+    (
+        "[broker]\nmode = \"external\"\n[broker.external]\nurl = \"mqtt://b\"\nca_file = \"ca.pem\"",
+        "5: broker.external.ca_file: is for TLS; write a url that begins with mqtts://",
+    ),
+    (
+        "[broker]\nmode = \"external\"\n[broker.external]\nurl = \"mqtts://b\"\ncert_file = \"c.pem\"",
+        "5: broker.external.cert_file: needs key_file too; write the path of a PEM file",
+    ),
+    (
+        "[broker]\nmode = \"external\"\n[broker.external]\nurl = \"mqtt://b\"\npassword_file = \"p\"",
+        "5: broker.external.password_file: needs username too; write the name to log in with",
+    ),
+    (
+        "[broker]\nmode = \"external\"\n[broker.external]\nurl = \"mqtt://b\"\nshard = \"0/3\"",
+        "5: broker.external.shard: \"0/3\" does not say which of how many gateways this is; write one such as \"1/3\", at most of 1024",
+    ),
+    (
+        "[broker]\nmode = \"external\"\n[broker.external]\nurl = \"mqtt://b\"\nshard = \"1/3\"\nshare = \"g\"\nclient_id = \"a\"",
+        "6: broker.external.share: does not go with shard: a group gives each message to one gateway, a shard needs to see them all; write one of the two",
+    ),
+    (
+        "[broker]\nmode = \"external\"\n[broker.external]\nurl = \"mqtt://b\"\nshare = \"a/b\"",
+        "5: broker.external.share: \"a/b\" cannot name a group; write a name without + # and /",
+    ),
+    (
+        "[broker]\nmode = \"external\"\n[broker.external]\nurl = \"mqtt://b\"\nclient_id = \"\"",
+        "5: broker.external.client_id: \"\" cannot name a client; write 1 to 128 bytes without control characters",
+    ),
+    (
+        "[broker]\nmode = \"external\"\n[broker.external]\nurl = \"mqtt://b\"\nkeep_alive = \"1s\"",
+        "5: broker.external.keep_alive: \"1s\" is not within 5s to 18h",
+    ),
+    (
+        "[broker]\nmode = \"external\"\n[broker.external]\nurl = \"mqtt://b\"\nprotocol = \"4\"",
+        "5: broker.external.protocol: \"4\" is not one of 5, 3.1.1",
+    ),
+    (
+        "[broker]\nmode = \"external\"\n[broker.external]\nurl = \"mqtt://b\"\nqos = 0",
+        "5: broker.external.qos: 0 is not within 1..=2",
+    ),
+    (
+        "[broker]\nmode = \"external\"\n[broker.external]\nurl = \"mqtt://b\"\nshard = \"1/3\"\n[[sensor]]\nname = \"**\"\nkind = \"meter\"\n[[balance]]\nname = \"a/water\"\nmeter = \"a/Wtot\"\nparts = [\"b/W1\"]",
+        "12: balance.parts: \"b/W1\" may be kept by another gateway than \"a/Wtot\": broker.external.shard parts the sensors by what stands before the last / of their names; give both the same there",
     ),
     (
         "[broker]\ntls_listen = \"127.0.0.1:8883\"",
@@ -298,6 +354,19 @@ fn a_file_that_cannot_be_read_says_so() {
         text.starts_with("/nowhere/sluice.toml: cannot read the configuration: "),
         "{text}"
     );
+}
+
+#[test]
+fn a_section_for_another_broker_is_odd_while_the_broker_is_ours() {
+    let source = "[[source]]\ntopic = \"s/#\"\n";
+    let text = format!("{source}[broker.external]\nurl = \"mqtt://b\"");
+    let expected = "sluice.toml:3: broker.external: says nothing while mode is \"embedded\"; write mode = \"external\" to be that broker's client";
+    assert_eq!(warnings(&text), [expected]);
+    let text = format!(
+        "{source}[broker]\nmode = \"external\"\n[broker.external]\nurl = \"mqtt://b\"\nshare = \"g\""
+    );
+    let expected = "sluice.toml:7: broker.external.share: gateways of a group need a client_id each, or they take each other's place; the one made of site.id will do only where no other gateway has this id";
+    assert_eq!(warnings(&text), [expected]);
 }
 
 #[test]
@@ -467,7 +536,7 @@ fn what_would_protect_somebody_and_is_not_served_is_named() {
                 [web]\ntls_cert = \"c\"\ntls_key = \"k\"\n";
     let config = Config::parse(text, "a.toml").expect("valid");
     let named = config.unserved();
-    assert_eq!(named.len(), 2, "{named:?}");
+    assert_eq!(named.len(), 1, "{named:?}");
     assert!(named.iter().all(|u| matches!(u, Unserved::Protection(_))));
     assert_eq!(Config::home().unserved(), []);
 }

@@ -35,7 +35,7 @@ pub struct Starting {
 #[derive(Debug)]
 pub struct Daemon {
     process: Process,
-    /// Where it listens for MQTT.
+    /// Where it listens for MQTT; nowhere (port 0) where it is a client of another broker.
     pub mqtt: SocketAddr,
     /// Where it listens for MQTT over TLS, if it does.
     pub tls: Option<SocketAddr>,
@@ -112,6 +112,24 @@ impl Place {
         config += &format!("\n[control]\nsocket = \"{}\"\n", path("socket"));
         let place = Self { dir };
         place.configure(&config);
+        place
+    }
+
+    /// The seed home in event mode as a client of the broker at `url`, with more keys of
+    /// `[broker.external]`.
+    ///
+    /// # Panics
+    /// When `config/home.toml` no longer says what is changed here.
+    #[must_use]
+    pub fn external(url: &str, keys: &str) -> Self {
+        let place = Self::new();
+        let config = fs::read_to_string(place.config()).expect("it was written just now");
+        let mode = "mode = \"embedded\"";
+        assert!(config.contains(mode), "config/home.toml says {mode}");
+        let config = config.replacen(mode, "mode = \"external\"", 1);
+        place.configure(&format!(
+            "{config}\n[broker.external]\nurl = \"{url}\"\n{keys}\n"
+        ));
         place
     }
 
@@ -260,12 +278,12 @@ impl Starting {
                     let text = fields[of].as_str()?;
                     Some(text.parse().expect("an address and a port"))
                 };
-                let always = |of: &str| address(of).expect("it says where it listens");
+                let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
                 return Daemon {
-                    mqtt: always("mqtt"),
+                    mqtt: address("mqtt").unwrap_or(nowhere),
                     tls: address("tls"),
                     websocket: address("websocket"),
-                    api: Api::at(always("http")),
+                    api: Api::at(address("http").expect("it says where it listens")),
                     process: self.process,
                 };
             }

@@ -11,6 +11,7 @@ pub mod courier;
 pub mod daemon;
 pub mod dice;
 pub mod disk;
+pub mod mosquitto;
 pub mod mqtt;
 pub mod recipient;
 pub mod reference;

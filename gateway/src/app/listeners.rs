@@ -4,7 +4,7 @@
 use super::{AppError, bind};
 use crate::broker::{Broker, Mapper, Origins, Tls, Transport};
 use crate::clock::Clock;
-use crate::config;
+use crate::config::{self, BrokerMode};
 use crate::rows::when::Moment;
 use crate::tls::{self, TlsError, Validity};
 use std::net::SocketAddr;
@@ -27,9 +27,24 @@ pub(super) struct Certificates {
 }
 
 impl Listeners {
-    /// Reads the certificates and takes the addresses.
+    /// Reads the certificates and takes the addresses; nothing of it where the broker is another.
     pub(super) async fn bind(broker: &config::Broker, clock: &Clock) -> Result<Self, AppError> {
         let certificates = Certificates::read(broker, clock)?;
+        match broker.mode {
+            BrokerMode::Embedded => Self::of_our_own(broker, certificates).await,
+            BrokerMode::External(_) => Ok(Self {
+                plain: None,
+                tls: None,
+                websocket: None,
+                certificates,
+            }),
+        }
+    }
+
+    async fn of_our_own(
+        broker: &config::Broker,
+        certificates: Certificates,
+    ) -> Result<Self, AppError> {
         let plain = at(broker.listen, "MQTT", "[broker] listen").await?;
         let tls = at(broker.tls_listen, "MQTT over TLS", "[broker] tls_listen").await?;
         let websocket = match &broker.websocket {
@@ -163,6 +178,10 @@ impl Certificates {
 
 /// The files, if any listener needs them.
 fn wanted(broker: &config::Broker) -> Option<&config::Tls> {
+    match broker.mode {
+        BrokerMode::Embedded => {}
+        BrokerMode::External(_) => return None,
+    }
     let websocket = broker.websocket.as_ref().is_some_and(|socket| socket.tls);
     let is_needed = broker.tls_listen.is_some() || websocket;
     broker.tls.as_ref().filter(|_| is_needed)

@@ -20,6 +20,7 @@ use super::SharedArgs;
 use super::ask::{AskArgs, Gateway, reachable};
 use super::exit::Outcome;
 use super::settings;
+use crate::config::{BrokerMode, Config};
 use crate::web::rows::{Counters, Status};
 
 /// Lines on their way at once.
@@ -61,10 +62,7 @@ pub(super) async fn run(shared: &SharedArgs, args: ReplayArgs) -> Outcome {
     let gateway = Gateway::find_daemon(shared, &args.ask).await?;
     let broker = match args.broker {
         Some(at) => at,
-        None => settings::load(shared)?
-            .broker
-            .listen
-            .context("[broker] listen is off: say where with --broker")?,
+        None => our_own(&settings::load(shared)?)?,
     };
     let before = counters(&gateway).await?;
     let lines = Lines::open(&args.file)?;
@@ -77,6 +75,20 @@ pub(super) async fn run(shared: &SharedArgs, args: ReplayArgs) -> Outcome {
     let after = counters(&gateway).await?;
     io::stdout().write_all(summary(sent, before, after).as_bytes())?;
     Ok(())
+}
+
+/// Where the gateway's own broker listens.
+fn our_own(config: &Config) -> anyhow::Result<SocketAddr> {
+    match &config.broker.mode {
+        BrokerMode::Embedded => {
+            let listen = config.broker.listen;
+            listen.context("[broker] listen is off: say where with --broker")
+        }
+        BrokerMode::External(external) => bail!(
+            "cannot tell where to replay to: this gateway is a client of {external}; name that broker's address with \
+             --broker"
+        ),
+    }
 }
 
 async fn counters(gateway: &Gateway) -> anyhow::Result<Counters> {

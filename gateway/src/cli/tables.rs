@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::table::Column::{Number, Text};
 use super::table::{Look, dash, number, percent, printable, size, span, state, table, text};
 use crate::access::{Listed, Origin};
-use crate::rows::{Arrival, Day, Diff, Late, Letter, Rest, Sensor, Status};
+use crate::rows::{Arrival, BrokerStatus, Day, Diff, Late, Letter, Rest, Sensor, Status};
 
 /// How the gateway is doing, a line each.
 pub(crate) fn status(status: &Status) -> String {
@@ -44,10 +44,7 @@ pub(crate) fn status(status: &Status) -> String {
         ("up", up),
         ("clock", clock),
         ("store", kept),
-        (
-            "broker",
-            format!("{} connections", status.broker.connections),
-        ),
+        ("broker", broker(&status.broker)),
         ("upstream", upstream),
         ("received", counters.received.to_string()),
         ("  accepted", counters.accepted.to_string()),
@@ -65,6 +62,26 @@ pub(crate) fn status(status: &Status) -> String {
         writeln!(out, "{name:<15} {}", printable(&value)).expect("a String takes all");
     }
     out
+}
+
+fn broker(broker: &BrokerStatus) -> String {
+    match &broker.far {
+        Some(far) => {
+            let state = if far.connected {
+                "connected"
+            } else {
+                "not connected"
+            };
+            let error = far.last_error.as_ref().map(|error| format!("; {error}"));
+            format!(
+                "external, {state} since {}{}",
+                far.since,
+                error.unwrap_or_default()
+            )
+        }
+        None if broker.mode == "external" => "external".to_owned(),
+        None => format!("{} connections", broker.connections),
+    }
 }
 
 /// All sensors.

@@ -4,14 +4,28 @@ use std::net::SocketAddr;
 
 use toml::de::DeValue;
 
+use super::external::external;
 use super::raw::Section;
 use super::tls;
-use super::value::{address, choice, count, duration, flag, list, parsed, path, size, url, word};
-use super::{Broker, BrokerMode, External, User, WebSocket};
+use super::value::{address, choice, count, duration, flag, list, parsed, size};
+use super::{Broker, BrokerMode, User, WebSocket};
 use crate::access::{Anonymous, Hash, Pattern, user_name};
 
 /// More clients than this need another machine.
 const MAX_CONNECTIONS: usize = 100_000;
+
+/// Keys of our own broker, which say nothing where it is another.
+const OUR_OWN: [&str; 9] = [
+    "listen",
+    "tls_listen",
+    "websocket_listen",
+    "allow_anonymous",
+    "max_connections",
+    "max_connections_per_address",
+    "session_expiry",
+    "user",
+    "tls_cert",
+];
 
 /// However small the broker, one address gets this many connections unless told otherwise.
 const LEAST_PER_ADDRESS: usize = 16;
@@ -22,6 +36,7 @@ const OFF: &str = "off";
 const SESSION_EXPIRY_MS: u64 = 30 * 86_400_000;
 
 pub(super) fn broker(mut broker: Section<'_, '_>) -> Broker {
+    let (mode, asked) = broker_mode(&mut broker);
     let loopback = SocketAddr::from(([127, 0, 0, 1], 1883));
     let listen = broker
         .take("listen", address_or_off)
@@ -47,14 +62,14 @@ pub(super) fn broker(mut broker: Section<'_, '_>) -> Broker {
             websocket.as_ref().map(|socket| socket.listen),
         ),
     ];
-    let anonymous = anonymous(&mut broker, listeners, users.is_empty());
-    pages_may_connect(&broker, websocket.as_ref(), anonymous);
-    let mode = broker_mode(&mut broker);
-    if mode == BrokerMode::Embedded && listeners.iter().all(|(_, at)| at.is_none()) {
-        broker.warn(
-            "listen",
-            "is off, and no other listener is there: no client can connect",
-        );
+    let anonymous = anonymous(&mut broker, listeners);
+    match asked {
+        Mode::Embedded => {
+            somebody_may_come(&broker, listeners, users.is_empty());
+            pages_may_connect(&broker, websocket.as_ref(), anonymous);
+        }
+        // Nobody can come, so nobody can come unasked.
+        Mode::External => warn_of_our_own(&broker),
     }
     let max_connections = broker
         .take("max_connections", count(1..=MAX_CONNECTIONS))
@@ -143,22 +158,41 @@ fn pages_may_connect(
     }
 }
 
-/// Everybody may come from this machine; who may come from the network must be said.
-fn anonymous(
-    broker: &mut Section<'_, '_>,
-    listeners: [(&str, Option<SocketAddr>); 3],
-    nobody_is_named: bool,
-) -> Anonymous {
+/// A listener's key, and where it listens.
+type Listening<'k> = (&'k str, Option<SocketAddr>);
+
+/// The first listener that others than this machine reach.
+fn open_to_the_network(listeners: [Listening<'_>; 3]) -> Option<(&str, SocketAddr)> {
+    let mut listeners = listeners.into_iter();
+    listeners.find_map(|(key, listen)| Some((key, listen.filter(|at| !at.ip().is_loopback())?)))
+}
+
+/// Everybody may come from this machine; who may come from the network must be said. Where the broker is
+/// another it is what it would be with us: a daemon that reads this again goes on as ours until its next
+/// start.
+fn anonymous(broker: &mut Section<'_, '_>, listeners: [Listening<'_>; 3]) -> Anonymous {
     let said = broker.take("allow_anonymous", flag);
-    let open = listeners
-        .into_iter()
-        .find_map(|(key, listen)| Some((key, listen.filter(|at| !at.ip().is_loopback())?)));
-    let Some((key, listen)) = open else {
-        return match said {
-            None => Anonymous::Local,
-            Some(true) => Anonymous::Everybody,
-            Some(false) => Anonymous::Nobody,
-        };
+    match (said, open_to_the_network(listeners)) {
+        (None, None) => Anonymous::Local,
+        (Some(true), None | Some(_)) => Anonymous::Everybody,
+        (Some(false), None | Some(_)) | (None, Some(_)) => Anonymous::Nobody,
+    }
+}
+
+/// Says what keeps clients out, or lets them in unasked.
+fn somebody_may_come(
+    broker: &Section<'_, '_>,
+    listeners: [Listening<'_>; 3],
+    nobody_is_named: bool,
+) {
+    if listeners.iter().all(|(_, at)| at.is_none()) {
+        broker.warn(
+            "listen",
+            "is off, and no other listener is there: no client can connect",
+        );
+    }
+    let Some((key, listen)) = open_to_the_network(listeners) else {
+        return;
     };
     if !broker.has("allow_anonymous") && nobody_is_named {
         let text = format!(
@@ -168,39 +202,53 @@ fn anonymous(
         );
         broker.problem(key, text);
     }
-    match said {
-        Some(true) => Anonymous::Everybody,
-        Some(false) | None => Anonymous::Nobody,
-    }
 }
 
-fn broker_mode(broker: &mut Section<'_, '_>) -> BrokerMode {
-    let external = choice(&[("embedded", false), ("external", true)]);
-    let external = broker.take("mode", external).unwrap_or(false);
-    let mut section = broker.section("external");
-    if !section.is_present() {
-        if external {
+/// What `mode` says, whether or not it can be had.
+#[derive(Clone, Copy)]
+enum Mode {
+    Embedded,
+    External,
+}
+
+fn broker_mode(broker: &mut Section<'_, '_>) -> (BrokerMode, Mode) {
+    let mode = choice(&[("embedded", Mode::Embedded), ("external", Mode::External)]);
+    let mode = broker.take("mode", mode).unwrap_or(Mode::Embedded);
+    let section = broker.section("external");
+    let external = match (mode, section.is_present()) {
+        (Mode::Embedded, false) => None,
+        (Mode::Embedded, true) => {
+            broker.warn(
+                "external",
+                "says nothing while mode is \"embedded\"; write mode = \"external\" to be that broker's client",
+            );
+            external(section).and(None)
+        }
+        (Mode::External, false) => {
             broker.problem(
                 "mode",
                 "\"external\" needs a section [broker.external] with a url",
             );
+            None
         }
-        return BrokerMode::Embedded;
-    }
-    let url = section.need(
-        "url",
-        "mqtt:// or mqtts:// and a host",
-        url(&["mqtt", "mqtts"]),
-    );
-    let username = section.take("username", word);
-    let password_file = section.take("password_file", path);
-    match url {
-        Some(url) if external => BrokerMode::External(External {
-            url,
-            username,
-            password_file,
+        (Mode::External, true) => external(section),
+    };
+    (
+        external.map_or(BrokerMode::Embedded, |it| {
+            BrokerMode::External(Box::new(it))
         }),
-        Some(_) | None => BrokerMode::Embedded,
+        mode,
+    )
+}
+
+fn warn_of_our_own(broker: &Section<'_, '_>) {
+    for key in OUR_OWN {
+        if broker.has(key) {
+            broker.warn(
+                key,
+                "says nothing while mode is \"external\": this gateway is a client and nobody's broker",
+            );
+        }
     }
 }
 

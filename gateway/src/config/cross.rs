@@ -5,8 +5,8 @@ use engine::{Kind, OnConflict};
 use super::raw::{Placed, Sheet};
 use super::sensor::{Balance, SensorRule};
 use super::validate::DAY_MS;
-use super::{Broker, Glob, Store, Time, Web};
-use crate::source::{Format, Source};
+use super::{Broker, BrokerMode, Glob, Store, Time, Web};
+use crate::source::{Format, Source, home};
 
 /// Readings are kept for as long as a correction may still arrive for their day.
 pub(super) fn retention(sheet: &Sheet<'_>, line: usize, store: &Store, time: &Time) {
@@ -32,6 +32,28 @@ pub(super) fn addresses(sheet: &Sheet<'_>, lines: [usize; 2], broker: &Broker, w
             sheet.problem(line, key, text);
         }
         taken.push(listen);
+    }
+}
+
+/// Where several gateways part a site, a balance stays whole: its sensors are of one home.
+pub(super) fn shards(sheet: &Sheet<'_>, broker: &Broker, balances: &[Placed<Balance>]) {
+    let shard = match &broker.mode {
+        BrokerMode::External(external) => external.shard,
+        BrokerMode::Embedded => None,
+    };
+    if shard.is_none() {
+        return;
+    }
+    for balance in balances {
+        let Balance { meter, parts, .. } = &balance.value;
+        let elsewhere = |part: &&Glob| home(part.as_str()) != home(meter.as_str());
+        if let Some(part) = parts.iter().find(elsewhere) {
+            let text = format!(
+                "\"{part}\" may be kept by another gateway than \"{meter}\": broker.external.shard parts the \
+                 sensors by what stands before the last / of their names; give both the same there"
+            );
+            sheet.problem(balance.line_of("parts"), "balance.parts", text);
+        }
     }
 }
 

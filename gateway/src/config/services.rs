@@ -87,7 +87,7 @@ pub(super) fn web(mut web: Section<'_, '_>) -> Web {
     }
     Web {
         listen,
-        tls: tls::identity(&mut web),
+        tls: tls::identity(&mut web, ["tls_cert", "tls_key"]),
     }
 }
 

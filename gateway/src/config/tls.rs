@@ -11,7 +11,7 @@ const CLIENT_CERTIFICATES: [(&str, ClientCertificate); 2] = [
 
 /// A server's side; `listeners` are the keys that ask for it, and whether they do.
 pub(super) fn server(section: &mut Section<'_, '_>, listeners: [(&str, bool); 2]) -> Option<Tls> {
-    let identity = identity(section);
+    let identity = identity(section, ["tls_cert", "tls_key"]);
     let clients = clients(section);
     let mut wanted = listeners.into_iter().filter(|(_, asked)| *asked);
     match (wanted.next(), &identity) {
@@ -32,11 +32,15 @@ pub(super) fn server(section: &mut Section<'_, '_>, listeners: [(&str, bool); 2]
     })
 }
 
-/// `tls_cert` and `tls_key`, both or neither.
-pub(super) fn identity(section: &mut Section<'_, '_>) -> Option<TlsIdentity> {
-    let cert = named_file(section, "tls_cert");
-    let key = named_file(section, "tls_key");
-    for (one, other) in [("tls_cert", "tls_key"), ("tls_key", "tls_cert")] {
+/// A certificate and its key under these two keys, both or neither.
+pub(super) fn identity(
+    section: &mut Section<'_, '_>,
+    [cert, key]: [&'static str; 2],
+) -> Option<TlsIdentity> {
+    let both = [(cert, key), (key, cert)];
+    let cert = named_file(section, cert);
+    let key = named_file(section, key);
+    for (one, other) in both {
         if section.has(one) && !section.has(other) {
             section.problem(
                 one,

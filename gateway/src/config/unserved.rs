@@ -1,7 +1,7 @@
 //! What a valid configuration may ask for and this version does not do. Said instead of ignored: a
 //! protection that is not there must not look as if it were.
 
-use super::{BrokerMode, Config};
+use super::Config;
 
 /// Something that is configured and not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,17 +16,10 @@ impl Config {
     /// What of it this version does not serve.
     #[must_use]
     pub fn unserved(&self) -> Vec<Unserved> {
-        let protections = [
-            (
-                self.web.tls.is_some(),
-                "web.tls_cert: HTTPS is not served by this version yet; leave it out",
-            ),
-            (
-                self.broker.mode != BrokerMode::Embedded,
-                "broker.mode = \"external\": this version serves its own broker only; write \
-                 \"embedded\"",
-            ),
-        ];
+        let protections = [(
+            self.web.tls.is_some(),
+            "web.tls_cert: HTTPS is not served by this version yet; leave it out",
+        )];
         let features = [
             (
                 self.upstream.is_some(),

@@ -64,6 +64,7 @@ fn sections(sheet: &Sheet<'_>, document: &DeTable<'_>) -> Config {
     cross::retention(sheet, store_line, &store, &time);
     cross::addresses(sheet, [broker_line, web_line], &broker, &web);
     cross::mapping(sheet, &sources, &sensors, &balances);
+    cross::shards(sheet, &broker, &balances);
     Config {
         site,
         store,

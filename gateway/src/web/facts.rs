@@ -22,12 +22,12 @@ use self::range::{days_of, instants_of};
 pub use self::vitals::Vitals;
 use super::reading::{Facts, Place, Readiness, Unreadable};
 use crate::clock::{Clock, Trust};
-use crate::config::{ClockMode, Config, SensorRule};
+use crate::config::{BrokerMode, ClockMode, Config, SensorRule};
 use crate::ingest::Standing;
 use crate::rows::when::{Date, Moment, Span};
 use crate::rows::{
-    ClockStatus, Counters, Day, Diff, Explanation, Late, Letter, Point, Reading, Rest, Sensor,
-    Status, StoreStatus, UpstreamStatus, Word, flag_word,
+    BrokerStatus, ClockStatus, Counters, Day, Diff, Explanation, Late, Letter, Point, Reading,
+    Rest, Sensor, Status, StoreStatus, UpstreamStatus, Word, flag_word,
 };
 use crate::store::{Letter as StoredLetter, SensorState, Totals, View};
 
@@ -209,7 +209,13 @@ impl Facts for StoreFacts {
                 failures: self.vitals.failures(),
             },
             upstream: UpstreamStatus::off(),
-            broker: self.vitals.broker(),
+            broker: BrokerStatus {
+                mode: match config.broker.mode {
+                    BrokerMode::Embedded => Word::Borrowed("embedded"),
+                    BrokerMode::External(_) => Word::Borrowed("external"),
+                },
+                ..self.vitals.broker()
+            },
             incidents: damaged.collect(),
         })
     }

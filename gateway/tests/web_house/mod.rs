@@ -127,6 +127,7 @@ impl Facts for House {
             },
             upstream: UpstreamStatus::off(),
             broker: BrokerStatus {
+                mode: Word::Borrowed("embedded"),
                 connections: 2,
                 logins_refused: 3,
                 logins_put_off: 4,
