@@ -390,6 +390,8 @@ fn broker_config(config: &Config) -> BrokerConfig {
             ..Limits::default()
         },
         access: Arc::new(Open),
+        sys_interval: (config.broker.sys_interval_ms > 0)
+            .then(|| Duration::from_millis(config.broker.sys_interval_ms)),
     }
 }
 

@@ -20,6 +20,7 @@ mod retained;
 mod session;
 mod slot;
 mod stats;
+mod sys;
 mod trie;
 
 pub use crate::store::BrokerWrite;
@@ -49,16 +50,19 @@ pub struct BrokerConfig {
     pub limits: Limits,
     /// Who may do what.
     pub access: Arc<dyn Access>,
+    /// How often `$SYS/broker/…` says what changed; `None` is never.
+    pub sys_interval: Option<Duration>,
 }
 
 impl BrokerConfig {
-    /// Default limits, open to everybody.
+    /// Default limits, open to everybody, without `$SYS`.
     #[must_use]
     pub fn open(site: impl Into<String>) -> Self {
         Self {
             site: site.into(),
             limits: Limits::default(),
             access: Arc::new(Open),
+            sys_interval: None,
         }
     }
 }
@@ -130,6 +134,9 @@ impl<M: Mapper> Broker<M> {
             left: Notify::new(),
         });
         tokio::spawn(keep_time(Arc::clone(&core)));
+        if let Some(interval) = config.sys_interval {
+            tokio::spawn(sys::keep_saying(Arc::clone(&core), interval));
+        }
         Self { core }
     }
 

@@ -131,6 +131,8 @@ pub struct Broker {
     pub max_connections: usize,
     /// The largest packet, in bytes.
     pub max_packet: usize,
+    /// How often `$SYS/broker/…` says what changed; 0 is never.
+    pub sys_interval_ms: u64,
     /// Users named here; there may be more in the store.
     pub users: Vec<User>,
 }

@@ -4,26 +4,28 @@
 
 mod greet;
 mod leave;
+mod subscribe;
+mod uptake;
 
 use super::auth::{Identity, Peer};
-use super::codec::{self, Bad, Reason, Subscribe, Unsubscribe};
+use super::codec::{self, Bad};
 use super::hub::{Hub, Will};
 use super::intake::{BrokerWrite, Incoming, Line, Mapper, Order, Reply, Submission};
 use super::limits::{
-    EAGER_WITHIN, MAX_PENDING, OUTBOUND_BATCH, READ_LARGEST, READ_SMALLEST,
-    SUBSCRIPTIONS_PER_CLIENT, WRITE_HIGH,
+    EAGER_WITHIN, MAIL_HIGH, MAX_PENDING, READ_LARGEST, READ_SMALLEST, WRITE_HIGH,
 };
 use super::message::Qos;
 use super::session::{Sent, Session, Step};
 use super::slot::Slot;
 use super::stats::Stats;
-use super::{Core, locked, name, now, session};
+use super::{Core, locked, now, session};
 use bytes::BytesMut;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use uptake::{Uptake, Verdict};
 
 /// Why a connection ends.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ enum End {
     Bad(Bad),
     /// Nothing was heard for one and a half keep-alives.
     Silent,
+    /// The client no longer takes what it is sent.
+    Stalled,
     /// Told from outside.
     Told(Order),
     /// A commit failed, or the writer is gone.
@@ -68,6 +72,9 @@ struct Connection<'a, M: Mapper> {
     last_ack: Option<Instant>,
     heard: Instant,
     keep_alive: Option<Duration>,
+    uptake: Uptake,
+    /// Bytes of the output whose packets are counted.
+    counted: usize,
 }
 
 /// Serves one connection to its end.
@@ -129,9 +136,15 @@ impl<M: Mapper> Connection<'_, M> {
         }
         self.pump();
         loop {
-            let may_read = self.session.pending() < MAX_PENDING && self.output.len() < WRITE_HIGH;
+            let may_read = self.may_read();
             if may_read {
                 self.make_room();
+            }
+            self.count_output();
+            self.uptake.owes(self.output.len(), now());
+            let next = self.next_tick();
+            if next < tick.deadline().into_std() {
+                tick.as_mut().reset(next.into());
             }
             let event = tokio::select! {
                 biased;
@@ -161,6 +174,7 @@ impl<M: Mapper> Connection<'_, M> {
         if count == 0 {
             return Err(End::Lost);
         }
+        Stats::add(&self.core.stats.bytes_in, count as u64);
         self.heard = now();
         // A full buffer asks for a larger one, a nearly empty one for a smaller.
         if self.input.len() == self.input.capacity() {
@@ -176,7 +190,10 @@ impl<M: Mapper> Connection<'_, M> {
     fn on_wrote(&mut self, wrote: std::io::Result<usize>) -> Result<(), End> {
         match wrote {
             Ok(0) | Err(_) => Err(End::Lost),
-            Ok(_) => {
+            Ok(count) => {
+                Stats::add(&self.core.stats.bytes_out, count as u64);
+                self.counted -= count;
+                self.uptake.took(count);
                 if self.output.is_empty() && self.output.capacity() > WRITE_HIGH {
                     self.output = BytesMut::new();
                 }
@@ -217,23 +234,42 @@ impl<M: Mapper> Connection<'_, M> {
     }
 
     fn on_tick(&mut self) -> Result<(), End> {
-        if self.session.pending() >= MAX_PENDING {
+        let now = now();
+        match self.uptake.verdict(now) {
+            Verdict::Moving => {}
+            Verdict::Stalled => return Err(End::Stalled),
+        }
+        if !self.may_read() {
             // It may well have spoken: it is we who do not listen.
-            self.heard = now();
+            self.heard = now;
         }
         match self.keep_alive {
-            Some(limit) if now().duration_since(self.heard) >= limit => Err(End::Silent),
+            Some(limit) if now.duration_since(self.heard) >= limit => Err(End::Silent),
             Some(_) | None => Ok(()),
         }
+    }
+
+    fn may_read(&self) -> bool {
+        self.session.pending() < MAX_PENDING && self.output.len() < WRITE_HIGH
+    }
+
+    /// Every packet on its way out passes here once.
+    fn count_output(&mut self) {
+        let new = codec::tally(&self.output[self.counted..]);
+        if new > 0 {
+            Stats::add(&self.core.stats.packets_out, new);
+        }
+        self.counted = self.output.len();
     }
 
     fn next_tick(&self) -> Instant {
         /// A client without keep-alive is never silent for too long; the timer still needs a time.
         const FAR: Duration = Duration::from_secs(86_400);
-        match self.keep_alive {
+        let silent = match self.keep_alive {
             Some(limit) => self.heard + limit,
             None => now() + FAR,
-        }
+        };
+        self.uptake.due().map_or(silent, |due| due.min(silent))
     }
 
     fn make_room(&mut self) {
@@ -259,6 +295,7 @@ impl<M: Mapper> Connection<'_, M> {
             else {
                 break;
             };
+            Stats::add(&self.core.stats.packets_in, 1);
             let (core, identity, client) = (self.core, &self.identity, &self.slot.client);
             let may_publish = |topic: &str| {
                 core.own_topics.may_publish(topic)
@@ -318,10 +355,16 @@ impl<M: Mapper> Connection<'_, M> {
             return Ok(());
         }
         submission.writes.append(&mut self.writes);
-        Stats::add(
-            &self.core.stats.messages_in,
-            submission.incoming.len() as u64,
-        );
+        if !submission.incoming.is_empty() {
+            let count = submission.incoming.len() as u64;
+            Stats::add(&self.core.stats.messages_in, count);
+            let bytes: usize = submission
+                .incoming
+                .iter()
+                .map(|publish| publish.payload.len())
+                .sum();
+            Stats::add(&self.core.stats.payload_in, bytes as u64);
+        }
         let silent = submission
             .incoming
             .iter()
@@ -347,67 +390,13 @@ impl<M: Mapper> Connection<'_, M> {
         }
     }
 
-    fn subscribe(&mut self, subscribe: Subscribe) -> Result<(), Bad> {
-        let mut codes = Vec::with_capacity(subscribe.filters.len());
-        for wanted in subscribe.filters {
-            let Some(filter) = name::filter(&wanted.filter) else {
-                codes.push(Reason::TopicFilterInvalid as u8);
-                continue;
-            };
-            if filter.group.is_some() && wanted.grant.no_local {
-                return Err(Bad::protocol("no local on a shared subscription"));
-            }
-            let held = {
-                let subscriptions = locked(&self.slot.subscriptions);
-                subscriptions.len() < SUBSCRIPTIONS_PER_CLIENT
-                    || subscriptions.contains_key(&wanted.filter)
-            };
-            if !held {
-                codes.push(Reason::QuotaExceeded as u8);
-            } else if !self.core.access.may_subscribe(
-                &self.identity,
-                &self.slot.client,
-                &wanted.filter,
-            ) {
-                Stats::add(&self.core.stats.denied, 1);
-                codes.push(Reason::NotAuthorized as u8);
-            } else {
-                let handling = wanted.handling;
-                self.core.hub.subscribe(
-                    &self.slot,
-                    &wanted.filter,
-                    filter,
-                    wanted.grant,
-                    handling,
-                    now(),
-                );
-                codes.push(wanted.grant.qos as u8);
-            }
-        }
-        self.session.sub_ack(subscribe.id, &codes, &mut self.output);
-        Ok(())
-    }
-
-    fn unsubscribe(&mut self, unsubscribe: &Unsubscribe) {
-        let code = |text: &String| match name::filter(text) {
-            None => Reason::TopicFilterInvalid as u8,
-            Some(filter) if self.core.hub.unsubscribe(&self.slot, text, filter) => {
-                Reason::Success as u8
-            }
-            Some(_) => Reason::NoSubscriptionExisted as u8,
-        };
-        let codes: Vec<u8> = unsubscribe.filters.iter().map(code).collect();
-        self.session
-            .unsub_ack(unsubscribe.id, &codes, &mut self.output);
-    }
-
     /// Mail into the output, as far as window and socket allow.
     fn pump(&mut self) {
         let now = now();
         self.session.resume_rest(&mut self.output, now);
-        let mut sent = 0;
-        let mut discarded = 0;
-        while self.output.len() < WRITE_HIGH {
+        let (mut sent, mut sent_bytes, mut discarded) = (0, 0, 0);
+        // One at a time: a batch of the largest packets would be far beyond the bound.
+        while self.output.len() < MAIL_HIGH {
             let Self {
                 session,
                 output,
@@ -415,18 +404,27 @@ impl<M: Mapper> Connection<'_, M> {
                 ..
             } = self;
             let window = session.room();
-            let more = self.slot.take(OUTBOUND_BATCH, window, |delivery| {
-                match session.send(delivery, output, writes, now) {
-                    Sent::Sent => sent += 1,
-                    Sent::Discarded => discarded += 1,
-                }
+            let mut payload = 0;
+            let mut outcome = None;
+            let more = self.slot.take(1, window, |delivery| {
+                payload = delivery.message.payload().len();
+                outcome = Some(session.send(delivery, output, writes, now));
             });
+            match outcome {
+                Some(Sent::Sent) => {
+                    sent += 1;
+                    sent_bytes += payload;
+                }
+                Some(Sent::Discarded) => discarded += 1,
+                None => {}
+            }
             if !more {
                 break;
             }
         }
         if sent > 0 {
             Stats::add(&self.core.stats.messages_out, sent);
+            Stats::add(&self.core.stats.payload_out, sent_bytes as u64);
         }
         if discarded > 0 {
             Stats::add(&self.core.stats.discarded, discarded);

@@ -300,7 +300,7 @@ fn message<D>(publish: &Incoming<D>) -> Arc<Message> {
 }
 
 /// One delivery a client, however many of its subscriptions match: the highest QoS, every identifier.
-fn merge(
+pub(super) fn merge(
     matched: &mut [(u64, &Subscription)],
     origin: u64,
     message: &Arc<Message>,

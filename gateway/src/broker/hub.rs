@@ -2,7 +2,7 @@
 //! changes hands: whoever wants it waits until the connection before it has put its session down.
 
 use super::intake::{Line, Order};
-use super::limits::Limits;
+use super::limits::{Limits, SUBSCRIPTION_BYTES_TOTAL};
 use super::message::{Delivery, Message, Properties, Qos};
 use super::name::Filter;
 use super::retained::Retained;
@@ -41,6 +41,8 @@ pub(crate) struct Hub {
     pub(crate) retained: Mutex<Retained>,
     routing: RwLock<Routing>,
     subscriptions: AtomicUsize,
+    shared_subscriptions: AtomicUsize,
+    subscription_bytes: AtomicUsize,
     members: Mutex<HashMap<Arc<str>, Member>>,
     vacated: Notify,
     next_key: AtomicU64,
@@ -92,6 +94,19 @@ pub(crate) struct Claim {
     pub(crate) will: Option<Box<Will>>,
 }
 
+/// The broker's sessions in figures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Census {
+    pub(crate) here: usize,
+    pub(crate) away: usize,
+    pub(crate) queued_messages: usize,
+    /// With [`super::limits::MESSAGE_OVERHEAD`] a message.
+    pub(crate) queued_bytes: usize,
+    /// Plain and shared.
+    pub(crate) subscriptions: usize,
+    pub(crate) shared_subscriptions: usize,
+}
+
 #[derive(Debug)]
 struct Due {
     client: Arc<str>,
@@ -135,6 +150,8 @@ impl Hub {
             stats,
             routing: RwLock::default(),
             subscriptions: AtomicUsize::new(0),
+            shared_subscriptions: AtomicUsize::new(0),
+            subscription_bytes: AtomicUsize::new(0),
             members: Mutex::default(),
             vacated: Notify::new(),
             next_key: AtomicU64::new(1),
@@ -146,6 +163,11 @@ impl Hub {
     /// Nobody subscribes to anything.
     pub(crate) fn is_quiet(&self) -> bool {
         self.subscriptions.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether all subscriptions together leave room for more.
+    pub(crate) fn has_room_for_subscriptions(&self) -> bool {
+        self.subscription_bytes.load(Ordering::Acquire) < SUBSCRIPTION_BYTES_TOTAL
     }
 
     pub(crate) fn routing(&self) -> RwLockReadGuard<'_, Routing> {
@@ -336,6 +358,7 @@ impl Hub {
             match due.what {
                 DueWhat::Will => {}
                 DueWhat::Expiry => {
+                    Stats::add(&self.stats.expired, 1);
                     member.state = State::Here(Arc::default());
                     member.epoch = self.key();
                     matured.ended.push(Arc::clone(&member.slot));
@@ -370,8 +393,10 @@ impl Hub {
             .insert(filter.path, filter.group, slot.key, subscription)
             .is_none();
         routing.generation += 1;
-        self.subscriptions
-            .store(routing.trie.len(), Ordering::Release);
+        if new && shared {
+            self.shared_subscriptions.fetch_add(1, Ordering::Relaxed);
+        }
+        self.count_subscriptions(&routing);
         locked(&slot.subscriptions).insert(text.to_owned(), grant);
         let wanted = match handling {
             RetainHandling::Always => true,
@@ -396,8 +421,10 @@ impl Hub {
             .trie
             .remove(filter.path, filter.group, slot.key)
             .is_some();
-        self.subscriptions
-            .store(routing.trie.len(), Ordering::Release);
+        if removed && filter.group.is_some() {
+            self.shared_subscriptions.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.count_subscriptions(&routing);
         locked(&slot.subscriptions).remove(text);
         removed
     }
@@ -442,6 +469,30 @@ impl Hub {
         }
     }
 
+    /// Who is here, who is away, and what waits for them.
+    pub(crate) fn census(&self) -> Census {
+        let members = locked(&self.members);
+        let mut census = Census {
+            subscriptions: self.subscriptions.load(Ordering::Relaxed),
+            shared_subscriptions: self.shared_subscriptions.load(Ordering::Relaxed),
+            ..Census::default()
+        };
+        #[expect(
+            clippy::iter_over_hash_type,
+            reason = "sums do not depend on the order"
+        )]
+        for member in members.values() {
+            match member.state {
+                State::Here(_) => census.here += 1,
+                State::Away { .. } => census.away += 1,
+            }
+            let (messages, bytes) = member.slot.waiting();
+            census.queued_messages += messages;
+            census.queued_bytes += bytes;
+        }
+        census
+    }
+
     /// Sessions remembered, connected or not.
     pub(crate) fn sessions(&self) -> usize {
         locked(&self.members).len()
@@ -452,14 +503,23 @@ impl Hub {
         let mut routing = writing(&self.routing);
         for text in subscriptions.keys() {
             if let Some(filter) = super::name::filter(text) {
-                routing.trie.remove(filter.path, filter.group, slot.key);
+                let removed = routing.trie.remove(filter.path, filter.group, slot.key);
+                if removed.is_some() && filter.group.is_some() {
+                    self.shared_subscriptions.fetch_sub(1, Ordering::Relaxed);
+                }
             }
         }
-        self.subscriptions
-            .store(routing.trie.len(), Ordering::Release);
+        self.count_subscriptions(&routing);
         drop(routing);
         slot.set_durable(false);
         slot.clear();
+    }
+
+    fn count_subscriptions(&self, routing: &Routing) {
+        self.subscriptions
+            .store(routing.trie.len(), Ordering::Release);
+        self.subscription_bytes
+            .store(routing.trie.bytes(), Ordering::Release);
     }
 
     fn key(&self) -> u64 {

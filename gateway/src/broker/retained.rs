@@ -34,6 +34,11 @@ impl Retained {
         self.topics.len()
     }
 
+    /// Their bytes, with [`super::limits::MESSAGE_OVERHEAD`] a message.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Asks for room before the commit. A replacement counts in full until it is settled: an estimate on
     /// the safe side.
     #[must_use = "a message without room must not be written"]

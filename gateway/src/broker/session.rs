@@ -12,7 +12,7 @@ pub(crate) use memory::{Flight, Memory, Stage, decode, encode};
 pub(crate) use outbound::Sent;
 
 use super::codec::{
-    self, Ack, Bad, Connect, Packet, Publish, Reason, Subscribe, Unsubscribe, Version,
+    self, Ack, Bad, Connect, Packet, Publish, Reason, Subscribe, Terms, Unsubscribe, Version,
 };
 use super::intake::BrokerWrite;
 use super::limits::{OUTBOUND_WINDOW, RECEIVE_MAXIMUM, RECEIVED_IDS, TOPIC_ALIAS_MAXIMUM};
@@ -24,6 +24,10 @@ const PUBACK: u8 = 0x40;
 const PUBREC: u8 = 0x50;
 const PUBREL: u8 = 0x62;
 const PUBCOMP: u8 = 0x70;
+
+const NOT_ALLOWED: &str =
+    "this client may not publish to this topic; ask for a publish filter that matches it";
+const NOT_HELD: &str = "no publish at QoS 2 with this packet id waits for its release";
 
 /// What a packet asks of those around the session.
 #[must_use]
@@ -65,6 +69,7 @@ pub(crate) struct Session {
     dirty: bool,
     /// The expiry that CONNECT asked for: a DISCONNECT may not turn 0 into more.
     connect_expiry_s: u32,
+    explains: bool,
 }
 
 /// Something the client waits for.
@@ -104,6 +109,16 @@ impl Session {
             max_packet: connect.max_packet,
             dirty: connect.expiry_s > 0,
             connect_expiry_s: connect.expiry_s,
+            explains: connect.explains,
+        }
+    }
+
+    /// How the client may be spoken to.
+    pub(crate) fn terms(&self) -> Terms {
+        Terms {
+            version: self.version,
+            explains: self.explains,
+            max_packet: self.max_packet,
         }
     }
 
@@ -219,12 +234,12 @@ impl Session {
         match self.version {
             Version::V5 if held >= usize::from(RECEIVE_MAXIMUM) => Err(Bad {
                 reason: Reason::ReceiveMaximumExceeded,
-                what: "more publishes than the receive maximum",
+                what: "more publishes are unacknowledged than the receive maximum allows; wait for their acknowledgements",
             }),
             // A window of QoS 1 is bounded by not reading on; ids of QoS 2 are held until their PUBREL.
             Version::V4 if self.memory.received.len() >= RECEIVED_IDS => Err(Bad {
                 reason: Reason::QuotaExceeded,
-                what: "too many QoS 2 publishes without their PUBREL",
+                what: "too many publishes at QoS 2 wait for their PUBREL; send it after each PUBREC",
             }),
             Version::V4 | Version::V5 => Ok(()),
         }
@@ -237,7 +252,7 @@ impl Session {
         if alias == 0 || alias > TOPIC_ALIAS_MAXIMUM {
             return Err(Bad {
                 reason: Reason::TopicAliasInvalid,
-                what: "the topic alias is 0 or above the maximum",
+                what: "the topic alias is 0 or above the topic alias maximum of CONNACK",
             });
         }
         let at = usize::from(alias) - 1;
@@ -247,7 +262,7 @@ impl Session {
                 .get(at)
                 .filter(|topic| !topic.is_empty())
                 .cloned()
-                .ok_or(Bad::protocol("the topic alias stands for nothing"))?;
+                .ok_or(Bad::protocol("the topic alias stands for nothing; send its topic with it once in every connection"))?;
         } else {
             if self.aliases.len() <= at {
                 self.aliases.resize(at + 1, Bytes::new());
@@ -260,16 +275,14 @@ impl Session {
 
     fn on_pub_rel(&mut self, ack: Ack, out: &mut BytesMut) {
         let known = self.memory.received.remove(&ack.id);
-        if known && self.is_durable() {
+        if !known {
+            let reason = Reason::PacketIdentifierNotFound;
+            codec::refusal(out, PUBCOMP, ack.id, reason, NOT_HELD, self.terms());
+        } else if self.is_durable() {
             self.dirty = true;
             self.owe(Answer::PubComp(ack.id), true, out);
         } else {
-            let reason = if known {
-                Reason::Success
-            } else {
-                Reason::PacketIdentifierNotFound
-            };
-            codec::ack(out, PUBCOMP, ack.id, reason, self.version);
+            self.say(Answer::PubComp(ack.id), out);
         }
     }
 
@@ -277,7 +290,7 @@ impl Session {
         if let Some(expiry_s) = expiry_s {
             if self.connect_expiry_s == 0 && expiry_s > 0 {
                 return Err(Bad::protocol(
-                    "a session that ends with its connection cannot be given an expiry",
+                    "a session that ends with its connection cannot be given an expiry in DISCONNECT; ask for one in CONNECT",
                 ));
             }
             self.dirty |= self.memory.expiry_s != expiry_s;
@@ -289,15 +302,15 @@ impl Session {
     }
 
     /// Answers a SUBSCRIBE; a persistent session's after its commit.
-    pub(crate) fn sub_ack(&mut self, id: u16, codes: &[u8], out: &mut BytesMut) {
-        let version = self.version;
-        self.answer_after_commit(out, |out| codec::sub_ack(out, id, codes, version));
+    pub(crate) fn sub_ack(&mut self, id: u16, codes: &[u8], words: &str, out: &mut BytesMut) {
+        let terms = self.terms();
+        self.answer_after_commit(out, |out| codec::sub_ack(out, id, codes, words, terms));
     }
 
     /// Answers an UNSUBSCRIBE; a persistent session's after its commit.
-    pub(crate) fn unsub_ack(&mut self, id: u16, codes: &[u8], out: &mut BytesMut) {
-        let version = self.version;
-        self.answer_after_commit(out, |out| codec::unsub_ack(out, id, codes, version));
+    pub(crate) fn unsub_ack(&mut self, id: u16, codes: &[u8], words: &str, out: &mut BytesMut) {
+        let terms = self.terms();
+        self.answer_after_commit(out, |out| codec::unsub_ack(out, id, codes, words, terms));
     }
 
     fn answer_after_commit(&mut self, out: &mut BytesMut, write: impl FnOnce(&mut BytesMut)) {
@@ -347,10 +360,18 @@ impl Session {
     fn say(&mut self, answer: Answer, out: &mut BytesMut) {
         match answer {
             Answer::Silence => {}
-            Answer::PubAck(id, reason) => codec::ack(out, PUBACK, id, reason, self.version),
-            Answer::PubRec(id, reason) => codec::ack(out, PUBREC, id, reason, self.version),
+            Answer::PubAck(id, reason) => self.say_of_publish(PUBACK, id, reason, out),
+            Answer::PubRec(id, reason) => self.say_of_publish(PUBREC, id, reason, out),
             Answer::PubComp(id) => codec::ack(out, PUBCOMP, id, Reason::Success, self.version),
             Answer::Prepared => out.extend(self.prepared.pop_front()),
+        }
+    }
+
+    fn say_of_publish(&self, first: u8, id: u16, reason: Reason, out: &mut BytesMut) {
+        if reason == Reason::Success {
+            codec::ack(out, first, id, reason, self.version);
+        } else {
+            codec::refusal(out, first, id, reason, NOT_ALLOWED, self.terms());
         }
     }
 

@@ -201,6 +201,12 @@ impl Slot {
         more
     }
 
+    /// Messages in the mailbox or promised to it, and their bytes.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let mailbox = locked(&self.mailbox);
+        (mailbox.count, mailbox.bytes)
+    }
+
     /// Empties the mailbox: the session is over.
     pub(crate) fn clear(&self) {
         let mut mailbox = locked(&self.mailbox);

@@ -11,10 +11,24 @@ pub struct Stats {
     pub accepted: AtomicU64,
     /// Connections refused: too many, not authorised, no valid CONNECT.
     pub refused: AtomicU64,
+    /// Clients welcomed.
+    pub welcomed: AtomicU64,
+    /// Packets received, of any type.
+    pub packets_in: AtomicU64,
+    /// Packets sent, of any type.
+    pub packets_out: AtomicU64,
+    /// Bytes received.
+    pub bytes_in: AtomicU64,
+    /// Bytes sent.
+    pub bytes_out: AtomicU64,
     /// PUBLISH packets received.
     pub messages_in: AtomicU64,
     /// PUBLISH packets sent.
     pub messages_out: AtomicU64,
+    /// Bytes of the payloads received.
+    pub payload_in: AtomicU64,
+    /// Bytes of the payloads sent.
+    pub payload_out: AtomicU64,
     /// Messages that fell out of a full queue.
     pub dropped: AtomicU64,
     /// Messages not delivered because they outlived their expiry or exceed the client's packet size.
@@ -25,6 +39,12 @@ pub struct Stats {
     pub retain_refused: AtomicU64,
     /// Publishes whose commit failed.
     pub failed: AtomicU64,
+    /// Connections ended because the client no longer took what it was sent.
+    pub stalled: AtomicU64,
+    /// Sessions of absent clients that came to their end.
+    pub expired: AtomicU64,
+    /// The most sessions there were at a time.
+    pub most_sessions: AtomicU64,
 }
 
 impl Stats {
@@ -34,6 +54,10 @@ impl Stats {
 
     pub(crate) fn less(counter: &AtomicU64, by: u64) {
         counter.fetch_sub(by, Relaxed);
+    }
+
+    pub(crate) fn raise(highest: &AtomicU64, to: u64) {
+        highest.fetch_max(to, Relaxed);
     }
 
     /// Reads one counter.

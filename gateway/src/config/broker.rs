@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use toml::de::DeValue;
 
 use super::raw::Section;
-use super::value::{address, choice, count, flag, list, parsed, path, size, url, word};
+use super::value::{address, choice, count, duration, flag, list, parsed, path, size, url, word};
 use super::{Broker, BrokerMode, External, TlsIdentity, TlsListener, User};
 use crate::source::Filter;
 
@@ -42,7 +42,18 @@ pub(super) fn broker(mut broker: Section<'_, '_>) -> Broker {
             .take("max_packet", size("1KiB"..="255MiB"))
             .and_then(|bytes| usize::try_from(bytes).ok())
             .unwrap_or(256 << 10),
+        sys_interval_ms: broker
+            .take("sys_interval", sys_interval)
+            .and_then(|ms| u64::try_from(ms).ok())
+            .unwrap_or(10_000),
         users,
+    }
+}
+
+fn sys_interval(value: &DeValue<'_>) -> Result<i64, String> {
+    match duration("0s"..="1h")(value)? {
+        1..1000 => Err("is below 1s; write \"1s\" or more, or \"0s\" for never".to_owned()),
+        ms => Ok(ms),
     }
 }
 

@@ -8,4 +8,7 @@ mod durable;
 mod foreign;
 mod hostile;
 mod raw;
+mod slow;
 mod stand;
+mod strict;
+mod sys;

@@ -33,6 +33,7 @@ pub(crate) struct Store {
     pub(crate) queued: BTreeMap<(String, u64), Vec<u8>>,
     /// Topic and payload of every publish, in commit order.
     pub(crate) published: Vec<(String, Vec<u8>)>,
+    submissions: usize,
 }
 
 impl Store {
@@ -106,6 +107,7 @@ fn write(mut submissions: mpsc::Receiver<Submission<usize>>, fanout: &Fanout, de
         }
         {
             let mut store = desk.store.lock().unwrap();
+            store.submissions += 1;
             for row in rows {
                 store.apply(row);
             }
@@ -178,6 +180,11 @@ impl Stand {
 
     pub(crate) fn store<T>(&self, read: impl FnOnce(&Store) -> T) -> T {
         read(&self.desk.store.lock().unwrap())
+    }
+
+    /// What the writer has committed so far.
+    pub(crate) fn submissions(&self) -> usize {
+        self.store(|store| store.submissions)
     }
 
     pub(crate) fn published(&self) -> Vec<String> {

@@ -1,9 +1,11 @@
 //! From accept to CONNACK: the version, who it is, and the session it goes on with.
 
 use super::Connection;
+use super::leave::until_gone;
+use super::uptake::Uptake;
 use crate::broker::auth::{Admission, Credentials, Identity, Peer};
-use crate::broker::codec::{self, Bad, Connect, Packet, Reason, Version, Welcome};
-use crate::broker::hub::Claim;
+use crate::broker::codec::{self, Bad, Connect, Packet, Reason, Terms, Version, Welcome};
+use crate::broker::hub::{Claim, Will};
 use crate::broker::intake::{BrokerWrite, Line, Mapper, Order};
 use crate::broker::limits::{LAST_WORDS, READ_SMALLEST};
 use crate::broker::session::Session;
@@ -23,7 +25,7 @@ enum Refusal {
     /// Nothing to say: no MQTT, or the peer is gone.
     Silent(&'static str),
     /// CONNACK says it.
-    Told(Version, Reason, &'static str),
+    Told(Terms, Reason, &'static str),
 }
 
 /// `None`: refused, and told so where the protocol can.
@@ -72,15 +74,18 @@ where
                 // Level 3 is MQIsdp; whatever it is, it understands the first CONNACK there was.
                 _ => {
                     return Err(Refusal::Told(
-                        Version::V4,
+                        Terms::of(Version::V4),
                         Reason::UnsupportedProtocolVersion,
-                        "protocol version",
+                        "this protocol version is not served; use MQTT 3.1.1 or 5",
                     ));
                 }
             };
-            let told = |bad: Bad| Refusal::Told(version, bad.reason, bad.what);
+            let told = |bad: Bad| Refusal::Told(Terms::of(version), bad.reason, bad.what);
             match codec::decode(input, version, core.hub.limits.max_packet).map_err(told)? {
-                Some(Packet::Connect(connect)) => return Ok(*connect),
+                Some(Packet::Connect(connect)) => {
+                    Stats::add(&core.stats.packets_in, 1);
+                    return Ok(*connect);
+                }
                 Some(_) => return Err(Refusal::Silent("the first packet is no CONNECT")),
                 None => {}
             }
@@ -88,7 +93,7 @@ where
         input.reserve(READ_SMALLEST);
         match stream.read_buf(input).await {
             Ok(0) | Err(_) => return Err(Refusal::Silent("gone before CONNECT")),
-            Ok(_) => {}
+            Ok(count) => Stats::add(&core.stats.bytes_in, count as u64),
         }
     }
 }
@@ -100,12 +105,17 @@ async fn welcome<'a, M: Mapper>(
     peer: &Peer,
 ) -> Result<Connection<'a, M>, Refusal> {
     let version = connect.version;
-    let told = |reason, what| Refusal::Told(version, reason, what);
+    let terms = Terms {
+        version,
+        explains: true,
+        max_packet: connect.max_packet,
+    };
+    let told = |reason, what| Refusal::Told(terms, reason, what);
     let assigned = connect.client_id.is_empty().then(assigned_id);
     if assigned.is_some() && version == Version::V4 && !connect.clean_start {
         return Err(told(
             Reason::ClientIdentifierNotValid,
-            "a session that stays needs a client id",
+            "a session that stays needs a client id; send one, or ask for a clean session",
         ));
     }
     let client = assigned
@@ -115,20 +125,13 @@ async fn welcome<'a, M: Mapper>(
         .await
         .map_err(|(reason, what)| told(reason, what))?;
     if let Some(will) = &connect.will {
-        let topic = std::str::from_utf8(&will.topic).unwrap_or_default();
-        if !(core.own_topics.may_publish(topic)
-            && core.access.may_publish(&identity, &client, topic))
-        {
-            Stats::add(&core.stats.denied, 1);
-            return Err(told(
-                Reason::NotAuthorized,
-                "the will's topic is not the client's",
-            ));
-        }
+        may_have_will(core, &identity, &client, will)
+            .map_err(|(reason, what)| told(reason, what))?;
     }
-    let intake = core
-        .intake()
-        .ok_or(told(Reason::ServerUnavailable, "shutting down"))?;
+    let intake = core.intake().ok_or(told(
+        Reason::ServerUnavailable,
+        "the broker is shutting down; come back later",
+    ))?;
     // A session is kept no longer than the limit, and the client is told.
     let longest = u32::try_from(core.hub.limits.session_expiry.as_secs()).unwrap_or(u32::MAX);
     let shortened = version == Version::V5 && connect.expiry_s > longest;
@@ -140,7 +143,10 @@ async fn welcome<'a, M: Mapper>(
         .hub
         .claim(&client, &line, connect.clean_start)
         .await
-        .ok_or(told(Reason::QuotaExceeded, "too many sessions"))?;
+        .ok_or(told(
+            Reason::QuotaExceeded,
+            "too many sessions are kept; let unused ones expire",
+        ))?;
     let Claim {
         slot,
         memory,
@@ -172,6 +178,8 @@ async fn welcome<'a, M: Mapper>(
     if *core.stopping.borrow() {
         line.give(Order::ShuttingDown);
     }
+    Stats::add(&core.stats.welcomed, 1);
+    Stats::raise(&core.stats.most_sessions, core.hub.sessions() as u64);
     tracing::debug!(client, ?peer, ?version, resumed, "connected");
     Ok(Connection {
         core,
@@ -188,6 +196,8 @@ async fn welcome<'a, M: Mapper>(
         writes,
         last_ack: None,
         heard: now(),
+        uptake: Uptake::default(),
+        counted: 0,
         // Section 3.1.2.10: one and a half times; 0 is none.
         keep_alive: (connect.keep_alive_s > 0)
             .then(|| Duration::from_millis(u64::from(connect.keep_alive_s) * 1500)),
@@ -211,8 +221,25 @@ async fn admit<M: Mapper>(
         Admission::BadCredentials => {
             Err((Reason::BadUserNameOrPassword, "wrong user name or password"))
         }
-        Admission::Denied => Err((Reason::NotAuthorized, "not allowed")),
+        Admission::Denied => Err((Reason::NotAuthorized, "this client is not allowed here")),
     }
+}
+
+fn may_have_will<M: Mapper>(
+    core: &Core<M>,
+    identity: &Identity,
+    client: &str,
+    will: &Will,
+) -> Result<(), (Reason, &'static str)> {
+    let topic = std::str::from_utf8(&will.topic).unwrap_or_default();
+    if core.own_topics.may_publish(topic) && core.access.may_publish(identity, client, topic) {
+        return Ok(());
+    }
+    Stats::add(&core.stats.denied, 1);
+    Err((
+        Reason::NotAuthorized,
+        "this client may not publish to its will's topic",
+    ))
 }
 
 fn assigned_id() -> String {
@@ -222,18 +249,23 @@ fn assigned_id() -> String {
     format!("auto-{count}-{:016x}", RandomState::new().hash_one(count))
 }
 
-async fn refuse<S: AsyncWrite + Unpin>(stream: &mut S, refusal: Refusal, peer: &Peer) {
+async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, refusal: Refusal, peer: &Peer) {
     let mut output = BytesMut::new();
     match refusal {
         Refusal::Silent(what) => tracing::debug!(?peer, what, "refused"),
-        Refusal::Told(version, reason, what) => {
+        Refusal::Told(terms, reason, what) => {
             tracing::debug!(?peer, ?reason, what, "refused");
-            codec::conn_ack_refused(&mut output, reason, version);
+            codec::conn_ack_refused(&mut output, reason, what, terms);
         }
     }
     let farewell = async {
         stream.write_all(&output).await?;
-        stream.shutdown().await
+        stream.shutdown().await?;
+        if output.is_empty() {
+            Ok(())
+        } else {
+            until_gone(stream).await
+        }
     };
     // Whether a refused peer hears it is its own affair.
     drop(tokio::time::timeout(LAST_WORDS, farewell).await);

@@ -15,6 +15,7 @@ fn connect(version: Version, expiry_s: u32, receive_maximum: u16) -> Connect {
         expiry_s,
         receive_maximum,
         max_packet: usize::MAX,
+        explains: false,
     }
 }
 
