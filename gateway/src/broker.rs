@@ -10,6 +10,8 @@ mod auth;
 mod codec;
 mod connection;
 mod fanout;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod hub;
 mod intake;
 pub mod limits;

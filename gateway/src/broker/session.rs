@@ -86,7 +86,7 @@ enum Answer {
     Silence,
     PubAck(u16, Reason),
     PubRec(u16, Reason),
-    PubComp(u16),
+    PubComp(u16, Reason),
     Prepared,
 }
 
@@ -275,15 +275,15 @@ impl Session {
 
     fn on_pub_rel(&mut self, ack: Ack, out: &mut BytesMut) {
         let known = self.memory.received.remove(&ack.id);
-        if !known {
-            let reason = Reason::PacketIdentifierNotFound;
-            codec::refusal(out, PUBCOMP, ack.id, reason, NOT_HELD, self.terms());
-        } else if self.is_durable() {
-            self.dirty = true;
-            self.owe(Answer::PubComp(ack.id), true, out);
+        let reason = if known {
+            Reason::Success
         } else {
-            self.say(Answer::PubComp(ack.id), out);
-        }
+            Reason::PacketIdentifierNotFound
+        };
+        let awaits_commit = known && self.is_durable();
+        self.dirty |= awaits_commit;
+        // In its place behind the PUBREC, should the client not have waited for that.
+        self.owe(Answer::PubComp(ack.id, reason), awaits_commit, out);
     }
 
     fn on_disconnect(&mut self, reason: u8, expiry_s: Option<u32>) -> Result<Step, Bad> {
@@ -360,18 +360,18 @@ impl Session {
     fn say(&mut self, answer: Answer, out: &mut BytesMut) {
         match answer {
             Answer::Silence => {}
-            Answer::PubAck(id, reason) => self.say_of_publish(PUBACK, id, reason, out),
-            Answer::PubRec(id, reason) => self.say_of_publish(PUBREC, id, reason, out),
-            Answer::PubComp(id) => codec::ack(out, PUBCOMP, id, Reason::Success, self.version),
+            Answer::PubAck(id, reason) => self.say_reason(PUBACK, id, reason, NOT_ALLOWED, out),
+            Answer::PubRec(id, reason) => self.say_reason(PUBREC, id, reason, NOT_ALLOWED, out),
+            Answer::PubComp(id, reason) => self.say_reason(PUBCOMP, id, reason, NOT_HELD, out),
             Answer::Prepared => out.extend(self.prepared.pop_front()),
         }
     }
 
-    fn say_of_publish(&self, first: u8, id: u16, reason: Reason, out: &mut BytesMut) {
+    fn say_reason(&self, first: u8, id: u16, reason: Reason, words: &str, out: &mut BytesMut) {
         if reason == Reason::Success {
             codec::ack(out, first, id, reason, self.version);
         } else {
-            codec::refusal(out, first, id, reason, NOT_ALLOWED, self.terms());
+            codec::refusal(out, first, id, reason, words, self.terms());
         }
     }
 

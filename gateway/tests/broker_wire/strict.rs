@@ -28,7 +28,7 @@ fn in_both() -> Vec<(&'static str, u8, Vec<u8>, Vec<u8>)> {
         publish("QoS 3", MALFORMED, 0x36, b"t", b"\0\x01"),
         publish("DUP at QoS 0", MALFORMED, 0x38, b"t", b""),
         publish("packet id 0", MALFORMED, 0x32, b"t", b"\0\0"),
-        publish("no topic", TOPIC, 0x30, b"", b""),
+        publish("no topic", PROTOCOL, 0x30, b"", b""),
         publish("a wildcard", TOPIC, 0x30, b"a/+", b""),
         publish("U+0000", MALFORMED, 0x30, b"a\0b", b""),
         publish("a surrogate", MALFORMED, 0x30, b"\xED\xA0\x80", b""),

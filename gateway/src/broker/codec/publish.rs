@@ -49,8 +49,13 @@ pub(super) fn decode(
         .and_then(|properties| properties.topic_alias);
     let topic = std::str::from_utf8(&publish.topic)
         .map_err(|_| Bad::malformed("the topic is not UTF-8; encode it so"))?;
-    let aliased = topic.is_empty() && alias.is_some();
-    if !aliased && let Some(what) = name::topic_fault(topic) {
+    if topic.is_empty() && alias.is_none() {
+        // Section 3.3.2.1: not an invalid topic, but none.
+        return Err(Bad::protocol("neither a topic nor a topic alias; send one"));
+    }
+    if !topic.is_empty()
+        && let Some(what) = name::topic_fault(topic)
+    {
         return Err(Bad {
             reason: Reason::TopicNameInvalid,
             what,

@@ -154,6 +154,19 @@ fn a_repeated_qos_2_publish_is_answered_behind_the_first_and_not_delivered() {
 }
 
 #[test]
+fn a_release_that_does_not_wait_for_its_pubrec_is_answered_behind_it() {
+    let mut script = Script::new(Version::V4, 0);
+    assert!(matches!(
+        script.publish(Qos::ExactlyOnce, 7),
+        Step::Publish(_)
+    ));
+    assert_eq!(script.packet(Packet::PubRel(ack(7))), Ok(Step::Done));
+    assert!(script.said().is_empty());
+    script.settle(1);
+    assert_eq!(script.said(), [0x50, 2, 0, 7, 0x70, 2, 0, 7]);
+}
+
+#[test]
 fn a_release_of_a_persistent_session_is_answered_after_its_commit() {
     let mut script = Script::new(Version::V4, 60);
     assert!(matches!(
