@@ -206,6 +206,20 @@ impl Daemon {
         self.process.kill();
     }
 
+    /// Memory it occupies, bytes, as the kernel counts it.
+    ///
+    /// # Panics
+    /// When there is no /proc, or the daemon is gone.
+    #[must_use]
+    pub fn resident_bytes(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.process.child.id());
+        let status = fs::read_to_string(status).expect("the daemon runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        let kib = kib.and_then(|kib| kib.trim().parse::<u64>().ok());
+        kib.expect("the kernel says how much it occupies") * 1024
+    }
+
     /// SIGTERM.
     ///
     /// # Panics

@@ -1,7 +1,7 @@
 //! The whole world around the gateway: what the end-to-end tests need and no user gets.
 //!
 //! Two halves. The [`mod@reference`] says what the rows must be. The rest is what a user has: messages
-//! in some order of [`arrival`], [`mqtt`], a [`courier`] who does not give up, the [`daemon`] as a
+//! in some order of [`arrival`], [`mqtt`], [`mutation`]s of it, a [`courier`] who does not give up, the [`daemon`] as a
 //! process, and the HTTP [`api`]. Nothing here calls the engine or the gateway: a judge who asks the
 //! accused proves nothing.
 
@@ -11,6 +11,7 @@ pub mod courier;
 pub mod daemon;
 pub mod dice;
 pub mod mqtt;
+pub mod mutation;
 pub mod reference;
 pub mod rows;
 

@@ -282,12 +282,12 @@ impl<M: Mapper> Connection<'_, M> {
     /// Every whole packet in the buffer, and one submission for all of them.
     async fn take_in(&mut self) -> Result<(), End> {
         let mut submission = Submission::new(Reply::nobody());
-        let parsed = self.parse(&mut submission);
+        let parsed = self.parse(&mut submission).await;
         self.submit(submission).await?;
         parsed
     }
 
-    fn parse(&mut self, submission: &mut Submission<M::Mapped>) -> Result<(), End> {
+    async fn parse(&mut self, submission: &mut Submission<M::Mapped>) -> Result<(), End> {
         let max_packet = self.core.hub.limits.max_packet;
         while self.session.pending() < MAX_PENDING {
             let Some(packet) = codec::decode(&mut self.input, self.session.version, max_packet)
@@ -313,7 +313,7 @@ impl<M: Mapper> Connection<'_, M> {
                     Stats::add(&self.core.stats.denied, 1);
                 }
                 Step::Subscribe(subscribe) => {
-                    self.subscribe(subscribe).map_err(End::Bad)?;
+                    self.subscribe(subscribe).await.map_err(End::Bad)?;
                     submission.eager = true;
                 }
                 Step::Unsubscribe(unsubscribe) => {

@@ -29,7 +29,8 @@ const TOO_LARGE: Refused = Refused(
 );
 
 impl<M: Mapper> Connection<'_, M> {
-    pub(super) fn subscribe(&mut self, subscribe: Subscribe) -> Result<(), Bad> {
+    /// A thousand filters may each be held against every retained message: others get their turn in between.
+    pub(super) async fn subscribe(&mut self, subscribe: Subscribe) -> Result<(), Bad> {
         let mut codes = Vec::with_capacity(subscribe.filters.len());
         let mut words = "";
         for wanted in subscribe.filters {
@@ -40,6 +41,7 @@ impl<M: Mapper> Connection<'_, M> {
                     reason as u8
                 }
             });
+            tokio::task::yield_now().await;
         }
         self.session
             .sub_ack(subscribe.id, &codes, words, &mut self.output);
