@@ -209,6 +209,38 @@ fn flood(kind: &str, connection: usize) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn subscribers_who_never_read_cost_their_bounds_and_no_more() {
+    let (sleepers, messages) = if long() { (300, 2000) } else { (60, 300) };
+    let place = Place::new();
+    let daemon = place.start();
+    let mut polite = Polite::at(&daemon).await;
+    polite.turn().await;
+    let before = daemon.resident_bytes();
+    let mut asleep = Vec::new();
+    for sleeper in 0..sleepers {
+        let id = format!("sleeper {sleeper}");
+        let connected = Client::connect(daemon.mqtt, &id, Stay::Clean).await;
+        let mut client = connected.expect("it listens").0;
+        let granted = client.subscribe("bad/large", Qos::Zero).await;
+        granted.expect("it listens");
+        asleep.push(client);
+    }
+    let large = publish("bad/large", &vec![b'x'; 200 << 10], Qos::Zero, false, 0);
+    let connected = Client::connect(daemon.mqtt, "loud", Stay::Clean).await;
+    let mut loud = connected.expect("it listens").0;
+    for message in 0..messages {
+        loud.send(&large).await.expect("it is read");
+        if message % 50 == 0 {
+            polite.turn().await;
+        }
+    }
+    loud.fence().await.expect("it is read");
+    polite.turn().await;
+    grew_little(&daemon, before);
+    drop(asleep);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn floods_of_every_kind_leave_the_others_their_share() {
     let connections = if long() { 300 } else { 25 };
     let place = Place::new();

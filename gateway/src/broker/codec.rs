@@ -16,8 +16,8 @@ mod walk;
 
 pub(crate) use connect::{Connect, first_level};
 pub(crate) use encode::{
-    Terms, Welcome, ack, conn_ack, conn_ack_refused, disconnect, ping_resp, publish, publish_size,
-    refusal, sub_ack, tally, unsub_ack,
+    Terms, Welcome, ack, conn_ack, conn_ack_refused, conn_ack_size, disconnect, ping_resp, publish,
+    publish_size, refusal, sub_ack, tally, unsub_ack,
 };
 pub(crate) use publish::Publish;
 pub(crate) use subscribe::{Subscribe, Unsubscribe, Wanted};

@@ -131,6 +131,9 @@ impl Board {
         let Figures { census, retained } = figures;
         let count = |counter: &AtomicU64| Stats::read(counter).to_string();
         let held = (census.queued_messages + retained.0).to_string();
+        // A start brings sessions back that nobody has come for yet.
+        let total = (census.here + census.away) as u64;
+        let most = Stats::read(&stats.most_sessions).max(total);
         let uptime = now.duration_since(self.since).as_secs();
         let plain = census
             .subscriptions
@@ -141,12 +144,12 @@ impl Board {
                 concat!("sluice version ", env!("CARGO_PKG_VERSION")).to_owned(),
             ),
             ("uptime", format!("{uptime} seconds")),
-            ("clients/total", (census.here + census.away).to_string()),
+            ("clients/total", total.to_string()),
             ("clients/connected", census.here.to_string()),
             ("clients/active", census.here.to_string()),
             ("clients/disconnected", census.away.to_string()),
             ("clients/inactive", census.away.to_string()),
-            ("clients/maximum", count(&stats.most_sessions)),
+            ("clients/maximum", most.to_string()),
             ("clients/expired", count(&stats.expired)),
             ("messages/received", count(&stats.packets_in)),
             ("messages/sent", count(&stats.packets_out)),
@@ -249,6 +252,7 @@ mod tests {
             ("clients/total", "3"),
             ("clients/connected", "2"),
             ("clients/disconnected", "1"),
+            ("clients/maximum", "3"),
             ("store/messages/count", "7"),
             ("store/messages/bytes", "1000"),
             ("retained messages/count", "2"),

@@ -335,7 +335,7 @@ mod tests {
             for (key, filter) in (0..).zip(&filters) {
                 trie.remove(filter, (key % 2 == 0).then_some("g"), key);
             }
-            prop_assert_eq!(trie.len(), 0);
+            prop_assert_eq!((trie.len(), trie.bytes()), (0, 0));
             prop_assert!(trie.root.is_empty());
         }
     }

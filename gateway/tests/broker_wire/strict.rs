@@ -364,6 +364,65 @@ async fn each_rule_that_a_connect_breaks_is_told_in_connack() {
     }
 }
 
+/// Property identifiers of a CONNACK of ours, and the assigned client id.
+fn told(mut properties: &[u8]) -> (Vec<u8>, String) {
+    let (mut identifiers, mut assigned) = (Vec::new(), String::new());
+    while let [identifier, rest @ ..] = properties {
+        identifiers.push(*identifier);
+        let len = match identifier {
+            0x21 | 0x22 => 2,
+            0x11 | 0x27 => 4,
+            0x12 => {
+                let len = 2 + usize::from(rest[1]);
+                assigned = String::from_utf8(rest[2..len].to_vec()).unwrap();
+                len
+            }
+            other => panic!("property {other:#x} in CONNACK"),
+        };
+        properties = &rest[len..];
+    }
+    identifiers.sort_unstable();
+    (identifiers, assigned)
+}
+
+#[tokio::test]
+async fn connack_tells_what_differs_from_the_standards_defaults_and_nothing_else() {
+    let stand = Stand::new().await;
+    let asks_for_response_information = [0x19, 1];
+    let forever = [0x11, 0xFF, 0xFF, 0xFF, 0xFF];
+    let mut ids = Vec::new();
+    for (id, properties, expected) in [
+        (
+            "c",
+            &asks_for_response_information[..],
+            &[0x21, 0x22, 0x27][..],
+        ),
+        ("", &[], &[0x12, 0x21, 0x22, 0x27]),
+        ("", &[], &[0x12, 0x21, 0x22, 0x27]),
+        ("c", &forever, &[0x11, 0x21, 0x22, 0x27]),
+    ] {
+        let mut client = Raw::open(stand.address, true).await;
+        client.send(&hello(2, properties, &text(id))).await;
+        let (first, body) = client.recv().await;
+        assert_eq!((first, body[0], body[1]), (0x20, 0, 0));
+        let (identifiers, assigned) = told(&body[3..]);
+        assert_eq!(identifiers, expected);
+        ids.push(assigned);
+    }
+    assert_ne!(ids[1], ids[2]);
+}
+
+#[tokio::test]
+async fn who_takes_no_packet_as_large_as_connack_is_refused() {
+    let stand = Stand::new().await;
+    let mut client = Raw::open(stand.address, true).await;
+    client
+        .send(&hello(2, &[0x27, 0, 0, 0, 8], &text("c")))
+        .await;
+    assert_eq!(client.recv().await, (0x20, vec![0, 0x95, 0]));
+    assert_eq!(client.closed().await, None);
+}
+
 #[tokio::test]
 async fn reasons_are_put_in_words_unless_the_client_wants_none_or_takes_no_packet_so_large() {
     let stand = Stand::new().await;

@@ -121,6 +121,13 @@ pub(crate) fn conn_ack(out: &mut BytesMut, welcome: &Welcome<'_>, version: Versi
     }
 }
 
+/// Bytes that [`conn_ack`] would write.
+pub(crate) fn conn_ack_size(welcome: &Welcome<'_>, version: Version) -> usize {
+    let mut out = BytesMut::new();
+    conn_ack(&mut out, welcome, version);
+    out.len()
+}
+
 /// CONNACK that refuses. 3.1.1 has five codes for it (section 3.2.2.3); the rest only close.
 pub(crate) fn conn_ack_refused(out: &mut BytesMut, reason: Reason, words: &str, terms: Terms) {
     let code = match terms.version {

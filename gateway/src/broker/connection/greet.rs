@@ -111,16 +111,7 @@ async fn welcome<'a, M: Mapper>(
         max_packet: connect.max_packet,
     };
     let told = |reason, what| Refusal::Told(terms, reason, what);
-    let assigned = connect.client_id.is_empty().then(assigned_id);
-    if assigned.is_some() && version == Version::V4 && !connect.clean_start {
-        return Err(told(
-            Reason::ClientIdentifierNotValid,
-            "a session that stays needs a client id; send one, or ask for a clean session",
-        ));
-    }
-    let client = assigned
-        .clone()
-        .unwrap_or_else(|| std::mem::take(&mut connect.client_id));
+    let (client, assigned) = named(&mut connect).map_err(|(reason, what)| told(reason, what))?;
     let identity = admit(core, &connect, &client, peer)
         .await
         .map_err(|(reason, what)| told(reason, what))?;
@@ -137,6 +128,18 @@ async fn welcome<'a, M: Mapper>(
     let shortened = version == Version::V5 && connect.expiry_s > longest;
     if shortened {
         connect.expiry_s = longest;
+    }
+    let mut welcome = Welcome {
+        session_present: false,
+        assigned_id: assigned.as_deref(),
+        expiry_s: shortened.then_some(connect.expiry_s),
+        max_packet: core.hub.limits.max_packet,
+    };
+    if codec::conn_ack_size(&welcome, version) > connect.max_packet {
+        return Err(told(
+            Reason::PacketTooLarge,
+            "the client takes no packet as large as CONNACK",
+        ));
     }
     let line = Arc::new(Line::default());
     let claim = core
@@ -167,12 +170,7 @@ async fn welcome<'a, M: Mapper>(
     slot.set_durable(connect.expiry_s > 0);
     let mut session = Session::new(&connect, &client, memory);
     let mut output = BytesMut::new();
-    let welcome = Welcome {
-        session_present: resumed,
-        assigned_id: assigned.as_deref(),
-        expiry_s: shortened.then_some(connect.expiry_s),
-        max_packet: core.hub.limits.max_packet,
-    };
+    welcome.session_present = resumed;
     codec::conn_ack(&mut output, &welcome, version);
     session.resume(&mut output, &mut writes, now());
     if *core.stopping.borrow() {
@@ -202,6 +200,21 @@ async fn welcome<'a, M: Mapper>(
         keep_alive: (connect.keep_alive_s > 0)
             .then(|| Duration::from_millis(u64::from(connect.keep_alive_s) * 1500)),
     })
+}
+
+/// The client's id, and the same again if it is of our making.
+fn named(connect: &mut Connect) -> Result<(String, Option<String>), (Reason, &'static str)> {
+    if !connect.client_id.is_empty() {
+        return Ok((std::mem::take(&mut connect.client_id), None));
+    }
+    if connect.version == Version::V4 && !connect.clean_start {
+        return Err((
+            Reason::ClientIdentifierNotValid,
+            "a session that stays needs a client id; send one, or ask for a clean session",
+        ));
+    }
+    let assigned = assigned_id();
+    Ok((assigned.clone(), Some(assigned)))
 }
 
 async fn admit<M: Mapper>(
