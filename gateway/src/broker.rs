@@ -18,6 +18,7 @@ pub mod limits;
 mod listener;
 mod message;
 mod name;
+mod pass;
 mod retained;
 mod session;
 mod slot;
@@ -263,6 +264,7 @@ impl<M: Mapper> Core<M> {
     ) {
         let mut submission = Submission::new(Reply::nobody());
         submission.writes = writes;
+        submission.passed = true;
         for will in wills {
             let topic =
                 std::str::from_utf8(&will.topic).expect("a will's topic is checked at CONNECT");
@@ -275,7 +277,7 @@ impl<M: Mapper> Core<M> {
                 properties,
                 delay_s: _,
             } = will;
-            submission.incoming.push(Incoming {
+            let incoming = Incoming {
                 origin: 0,
                 topic,
                 payload,
@@ -284,7 +286,9 @@ impl<M: Mapper> Core<M> {
                 packet_id: 0,
                 props: properties,
                 decoded,
-            });
+            };
+            pass::pass(&self.hub, &incoming);
+            submission.incoming.push(incoming);
         }
         if submission.incoming.is_empty() && submission.writes.is_empty() {
             return;

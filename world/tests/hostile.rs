@@ -210,7 +210,7 @@ fn flood(kind: &str, connection: usize) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn subscribers_who_never_read_cost_their_bounds_and_no_more() {
-    let (sleepers, messages) = if long() { (300, 2000) } else { (60, 300) };
+    let (sleepers, messages) = if long() { (150, 2000) } else { (60, 300) };
     let place = Place::new();
     let daemon = place.start();
     let mut polite = Polite::at(&daemon).await;

@@ -15,6 +15,7 @@ use super::limits::{
     EAGER_WITHIN, MAIL_HIGH, MAX_PENDING, READ_LARGEST, READ_SMALLEST, WRITE_HIGH,
 };
 use super::message::Qos;
+use super::pass::pass;
 use super::session::{Sent, Session, Step};
 use super::slot::Slot;
 use super::stats::Stats;
@@ -329,7 +330,7 @@ impl<M: Mapper> Connection<'_, M> {
     fn take_publish(&mut self, publish: codec::Publish, submission: &mut Submission<M::Mapped>) {
         let topic = std::str::from_utf8(&publish.topic).expect("the session has checked it");
         let decoded = self.core.mapper.map(topic, &publish.payload);
-        submission.incoming.push(Incoming {
+        let incoming = Incoming {
             origin: self.slot.key,
             topic: publish.topic,
             payload: publish.payload,
@@ -338,7 +339,11 @@ impl<M: Mapper> Connection<'_, M> {
             packet_id: publish.id,
             props: publish.properties,
             decoded,
-        });
+        };
+        // At once: what this client subscribes to next is behind it.
+        pass(&self.core.hub, &incoming);
+        submission.passed = true;
+        submission.incoming.push(incoming);
     }
 
     async fn submit(&mut self, mut submission: Submission<M::Mapped>) -> Result<(), End> {

@@ -21,6 +21,8 @@ pub struct Fanout {
 #[derive(Debug)]
 pub(crate) struct Plan {
     generation: u64,
+    /// Publishes at QoS 0 have been delivered, and retained in memory, when they came.
+    passed: bool,
     deliveries: Vec<Planned>,
     keeps: Vec<Keep>,
 }
@@ -73,7 +75,7 @@ impl Fanout {
     /// Before the commit: appends the rows that must be in the same transaction, in the order in which they
     /// must be applied. Call it once a submission, in the order of arrival.
     pub fn writes<D>(&self, submission: &mut Submission<D>, rows: &mut Vec<BrokerWrite>) {
-        let plan = self.plan(&submission.incoming);
+        let plan = self.plan(&submission.incoming, submission.passed);
         let kept = if submission.derived {
             &[]
         } else {
@@ -111,9 +113,10 @@ impl Fanout {
             settles,
             reply,
             plan,
+            passed,
             ..
         } = submission;
-        let plan = plan.unwrap_or_else(|| self.plan(&incoming));
+        let plan = plan.unwrap_or_else(|| self.plan(&incoming, passed));
         self.deliver(&incoming, plan);
         reply.committed(settles);
     }
@@ -136,9 +139,10 @@ impl Fanout {
         // Dropping the submission drops its reply, which tells the connection.
     }
 
-    fn plan<D>(&self, incoming: &[Incoming<D>]) -> Plan {
+    fn plan<D>(&self, incoming: &[Incoming<D>], passed: bool) -> Plan {
         let mut plan = Plan {
             generation: 0,
+            passed,
             deliveries: Vec::new(),
             keeps: Vec::new(),
         };
@@ -152,11 +156,13 @@ impl Fanout {
         let mut scratch = Vec::new();
         for (index, publish) in incoming.iter().enumerate() {
             scratch.clear();
-            routing.trie.matches(
-                publish.topic_str(),
-                |subscription| subscription.slot.is_here(),
-                |key, subscription| scratch.push((key, subscription)),
-            );
+            if !(passed && publish.qos == Qos::AtMostOnce) {
+                routing.trie.matches(
+                    publish.topic_str(),
+                    |subscription| subscription.slot.is_here(),
+                    |key, subscription| scratch.push((key, subscription)),
+                );
+            }
             if scratch.is_empty() && !publish.retain {
                 continue;
             }
@@ -213,10 +219,15 @@ impl Fanout {
             let mut retained = locked(&self.hub.retained);
             for keep in &plan.keeps {
                 match keep {
+                    // A newer one may have been retained since.
+                    Keep::Set(message) if plan.has_passed(message.qos()) => {
+                        retained.release(message);
+                    }
                     Keep::Set(message) => {
                         retained.release(message);
                         retained.set(Arc::clone(message));
                     }
+                    Keep::Clear(message) if plan.has_passed(message.qos()) => {}
                     Keep::Clear(message) => retained.clear(message.topic_str()),
                 }
             }
@@ -224,7 +235,7 @@ impl Fanout {
         let late = if routing.generation == plan.generation {
             Vec::new()
         } else {
-            subscribed_meanwhile(&routing.trie, incoming, &plan.deliveries)
+            subscribed_meanwhile(&routing.trie, incoming, &plan)
         };
         for planned in plan.deliveries {
             planned.send();
@@ -232,6 +243,12 @@ impl Fanout {
         for planned in late {
             planned.send();
         }
+    }
+}
+
+impl Plan {
+    fn has_passed(&self, qos: Qos) -> bool {
+        self.passed && qos == Qos::AtMostOnce
     }
 }
 
@@ -249,16 +266,20 @@ impl Planned {
 fn subscribed_meanwhile<D>(
     trie: &super::trie::Trie<Subscription>,
     incoming: &[Incoming<D>],
-    planned: &[Planned],
+    plan: &Plan,
 ) -> Vec<Planned> {
     let mut late = Vec::new();
     for (index, publish) in incoming.iter().enumerate() {
+        if plan.has_passed(publish.qos) {
+            continue;
+        }
         let mut scratch = Vec::new();
         trie.matches(
             publish.topic_str(),
             |_| true,
             |key, subscription| {
-                let served = planned
+                let served = plan
+                    .deliveries
                     .iter()
                     .any(|planned| planned.index == index && planned.slot.key == key);
                 if !subscription.shared && !served {
@@ -285,7 +306,7 @@ fn subscribed_meanwhile<D>(
     late
 }
 
-fn message<D>(publish: &Incoming<D>) -> Arc<Message> {
+pub(super) fn message<D>(publish: &Incoming<D>) -> Arc<Message> {
     let message = Message::new(
         publish.topic_str(),
         &publish.payload,

@@ -60,6 +60,8 @@ pub struct Submission<D> {
     pub eager: bool,
     /// Its retained messages are made again from the rows at every start: they are not written.
     pub(crate) derived: bool,
+    /// Whether its publishes at QoS 0 have been delivered already.
+    pub(crate) passed: bool,
     /// Acknowledgements that this settles.
     pub(crate) settles: u64,
     pub(crate) reply: Reply,
@@ -73,6 +75,7 @@ impl<D> Submission<D> {
             writes: Vec::new(),
             eager: false,
             derived: false,
+            passed: false,
             settles: 0,
             reply,
             plan: None,

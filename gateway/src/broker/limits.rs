@@ -27,10 +27,10 @@ pub const SUBSCRIPTION_BYTES_TOTAL: usize = 64 * 1024 * 1024;
 /// Bytes of a topic, a filter or the name of a share group.
 pub const TOPIC_BYTES: usize = 4096;
 
-/// User properties of one packet.
+/// User properties of one message.
 pub const USER_PROPERTIES: usize = 128;
 
-/// Bytes of one packet's user properties, names and values.
+/// Bytes of one message's user properties, names and values.
 pub const USER_PROPERTY_BYTES: usize = 16 * 1024;
 
 /// Levels of a topic or filter.

@@ -88,6 +88,18 @@ impl Place {
         };
         property == USER || own.contains(&property)
     }
+
+    /// Whether user properties travel on from here, and so cost memory.
+    fn keeps_users(self) -> bool {
+        match self {
+            Self::Will | Self::Publish => true,
+            Self::Connect
+            | Self::Acknowledgement
+            | Self::Subscribe
+            | Self::Unsubscribe
+            | Self::Disconnect => false,
+        }
+    }
 }
 
 /// Reads the properties that `walk` has come to, length and all.
@@ -112,7 +124,8 @@ pub(super) fn read(walk: &mut Walk<'_>, place: Place) -> Result<Found, Bad> {
         if property == USER {
             users += 1;
             user_bytes += rest.text()?.len() + rest.text()?.len();
-            if users > USER_PROPERTIES || user_bytes > USER_PROPERTY_BYTES {
+            let too_many = users > USER_PROPERTIES || user_bytes > USER_PROPERTY_BYTES;
+            if too_many && place.keeps_users() {
                 return Err(Bad {
                     reason: Reason::QuotaExceeded,
                     what: "more than 128 user properties or 16 KiB of them; put them into the payload",
