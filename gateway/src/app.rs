@@ -1,9 +1,12 @@
 //! Wires everything together, and takes it apart again. Nothing is decided here.
 //!
-//! Start: store → site → broker → writer → web. Stop: the broker stops reading and lets what it
+//! Start: store → site → addresses → broker → writer → web. Stop: the broker stops reading and lets what it
 //! read be acknowledged, the writer commits and seals what is left, the web lets requests end.
 
-use crate::broker::{Broker, BrokerConfig, Fanout, Limits, Open, Qos, Restored};
+mod listeners;
+
+use crate::access::{self, Gate, Register};
+use crate::broker::{Broker, BrokerConfig, Fanout, Limits, Qos, Restored, Stats};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control;
@@ -11,13 +14,15 @@ use crate::ingest::{
     Announced, COMMANDS, Command, INTAKE_SUBMISSIONS, IngestStats, Intake, Observer, PayloadMapper,
     Site, SiteError, Writer,
 };
-use crate::rows;
+use crate::rows::{self, BrokerStatus};
 use crate::source::Verdict;
 use crate::store::{OpenError, Options, Store, StoreError, View};
+use crate::tls::TlsError;
 use crate::web::facts::{StoreFacts, Vitals};
 use crate::web::live::{Feed, LiveEvent};
 use crate::web::{Names, Web};
 use arc_swap::ArcSwap;
+use listeners::{Certificates, Listeners};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -41,19 +46,20 @@ pub enum AppError {
     #[error(transparent)]
     Site(#[from] SiteError),
     /// An address cannot be had.
-    #[error(
-        "cannot listen on {address} for {what}: is another program there? See [{section}] listen"
-    )]
+    #[error("cannot listen on {address} for {what}: is another program there? See {key}")]
     Listen {
         /// The address.
         address: SocketAddr,
         /// What is served there.
         what: &'static str,
-        /// Where it is configured.
-        section: &'static str,
+        /// Where it is configured: section and key.
+        key: &'static str,
         /// Why.
         source: std::io::Error,
     },
+    /// A certificate or a key cannot be used.
+    #[error("cannot serve TLS: see {}", .0.file().key)]
+    Tls(#[source] TlsError),
     /// The writer's thread cannot be started, or ended for a fault of our own.
     #[error("the writer {0}")]
     Writer(&'static str),
@@ -65,7 +71,7 @@ pub struct App {
     clock: Clock,
     store: Store,
     site: Site,
-    mqtt: TcpListener,
+    mqtt: Listeners,
     http: TcpListener,
     control: Option<control::Socket>,
 }
@@ -73,8 +79,12 @@ pub struct App {
 /// Where a gateway listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Addresses {
-    /// MQTT over TCP.
-    pub mqtt: SocketAddr,
+    /// MQTT over TCP; `None`: switched off.
+    pub mqtt: Option<SocketAddr>,
+    /// MQTT over TLS.
+    pub tls: Option<SocketAddr>,
+    /// MQTT over WebSocket.
+    pub websocket: Option<SocketAddr>,
     /// HTTP.
     pub http: SocketAddr,
 }
@@ -82,6 +92,7 @@ pub struct Addresses {
 /// A gateway that runs.
 pub struct Running {
     addresses: Addresses,
+    certificates: Certificates,
     view: View,
     facts: Arc<StoreFacts>,
     feed: Feed,
@@ -89,6 +100,7 @@ pub struct Running {
     commands: mpsc::Sender<Command>,
     broker: Broker<PayloadMapper>,
     fanout: Fanout,
+    register: Arc<Register>,
     site: String,
     writer: std::thread::JoinHandle<Result<Store, StoreError>>,
     web: tokio::task::JoinHandle<()>,
@@ -117,8 +129,8 @@ impl App {
         });
         let opened = opening.await;
         let (store, site) = opened.map_err(|_| AppError::Writer("could not open the store"))??;
-        let mqtt = bind(config.broker.listen, "MQTT", "broker").await?;
-        let http = bind(config.web.listen, "HTTP", "web").await?;
+        let mqtt = Listeners::bind(&config.broker, &clock).await?;
+        let http = bind(config.web.listen, "HTTP", "[web] listen").await?;
         Ok(Self {
             config,
             clock,
@@ -138,7 +150,7 @@ impl App {
             Ok(socket) => self.control = Some(socket),
             Err(error) => tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "`sluice correct` and `sluice late accept` will not reach this daemon"
+                "`sluice correct`, `sluice late accept` and `sluice user` will not reach this daemon"
             ),
         }
         self
@@ -159,25 +171,37 @@ impl App {
         let restored = restored(&view)?;
         let (submissions, intake) = mpsc::channel(INTAKE_SUBMISSIONS);
         let (commands, orders) = mpsc::channel(COMMANDS);
+        let gate = Arc::new(Gate::new(access::directory(&config.broker, &view)?));
         let broker = Broker::start(
-            broker_config(&config),
+            broker_config(&config, clock.clone(), Arc::clone(&gate)),
             PayloadMapper(Arc::new(config.sources.clone())),
             submissions,
             restored,
         );
+        let [plain, tls, websocket] = mqtt.addresses();
         let addresses = Addresses {
-            mqtt: address(&mqtt, config.broker.listen),
+            mqtt: plain,
+            tls,
+            websocket,
             http: address(&http, config.web.listen),
         };
         let feed = Feed::default();
         let counting = broker.clone();
+        let certificates = mqtt.certificates();
         let vitals = Arc::new(Vitals::starting(move || {
-            counting.stats().connections.load(Relaxed)
+            broker_status(&counting, certificates.expires_s())
         }));
         let observer = Announcer {
             feed: feed.clone(),
             vitals: Arc::clone(&vitals),
         };
+        let reviewed = broker.clone();
+        let register = Arc::new(Register::new(
+            gate,
+            view.clone(),
+            config.broker.clone(),
+            move || reviewed.review(),
+        ));
         let fanout = broker.fanout();
         let writer = Writer::new(
             store,
@@ -203,16 +227,17 @@ impl App {
         let web = Web::new(facts.clone(), feed.clone(), Names::of_this_machine([]));
         let (stop, stopping) = watch::channel(false);
         let control = control.map(|socket| {
-            let router = control::router(web.clone(), commands.clone());
+            let router = control::router(web.clone(), commands.clone(), Arc::clone(&register));
             tokio::spawn(socket.serve(router, stopped(stopping.clone())))
         });
         let web = tokio::spawn(web.serve(http, stopped(stopping)));
         let site = config.site.id.clone();
         say_status(&fanout, &site, "online");
-        broker.listen(mqtt);
+        let certificates = mqtt.serve(&broker);
         vitals.set_ready();
         Ok(Running {
             addresses,
+            certificates,
             view,
             facts,
             feed,
@@ -220,6 +245,7 @@ impl App {
             commands,
             broker,
             fanout,
+            register,
             site,
             writer,
             web,
@@ -273,9 +299,25 @@ impl Running {
     }
 
     /// Takes over from a configuration that was read again what can change while it runs; says
-    /// what is taken at the next start.
-    pub fn reload(&self, _config: &Config) {
-        tracing::info!("the configuration is valid; it is taken at the next start");
+    /// what is taken at the next start. Waits for the disk.
+    pub fn reload(&self, config: &Config) {
+        self.certificates.reload(&config.broker);
+        match self.register.configure(&config.broker) {
+            Ok(()) => tracing::info!(
+                "the configuration is valid: its users, who may come without a name, and its certificates hold \
+                 now, the rest at the next start"
+            ),
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the configuration's users were not taken over: the store's cannot be read"
+            ),
+        }
+    }
+
+    /// Who may do what here.
+    #[must_use]
+    pub fn register(&self) -> &Register {
+        &self.register
     }
 
     /// Drains and stops: everything acknowledged is on disk, everything read is acknowledged.
@@ -354,13 +396,13 @@ impl Observer for Announcer {
 async fn bind(
     address: SocketAddr,
     what: &'static str,
-    section: &'static str,
+    key: &'static str,
 ) -> Result<TcpListener, AppError> {
     let bound = TcpListener::bind(address).await;
     bound.map_err(|source| AppError::Listen {
         address,
         what,
-        section,
+        key,
         source,
     })
 }
@@ -381,18 +423,48 @@ fn say_status(fanout: &Fanout, site: &str, status: &str) {
     fanout.committed(fanout.compose_derived([message], Verdict::NotMapped));
 }
 
-fn broker_config(config: &Config) -> BrokerConfig {
+fn broker_config(config: &Config, clock: Clock, gate: Arc<Gate>) -> BrokerConfig {
     BrokerConfig {
         site: config.site.id.clone(),
         limits: Limits {
             max_connections: config.broker.max_connections,
+            max_connections_per_address: config.broker.max_connections_per_address,
+            max_greeting: greeting(config.broker.max_connections),
             max_packet: config.broker.max_packet,
+            session_expiry: Duration::from_millis(config.broker.session_expiry_ms),
             ..Limits::default()
         },
-        access: Arc::new(Open),
+        access: gate,
         sys_interval: (config.broker.sys_interval_ms > 0)
             .then(|| Duration::from_millis(config.broker.sys_interval_ms)),
+        clock,
     }
+}
+
+fn broker_status(
+    broker: &Broker<PayloadMapper>,
+    certificate_expires_s: Option<i64>,
+) -> BrokerStatus {
+    let stats = broker.stats();
+    let in_total = Stats::read(&stats.dropped_in_total);
+    BrokerStatus {
+        connections: Stats::read(&stats.connections),
+        sessions: broker.sessions() as u64,
+        // Read after those that it includes: it is never less.
+        dropped_session: Stats::read(&stats.dropped).saturating_sub(in_total),
+        dropped_total: in_total,
+        sessions_evicted: Stats::read(&stats.sessions_evicted),
+        logins_refused: Stats::read(&stats.logins_refused),
+        logins_put_off: Stats::read(&stats.logins_put_off),
+        tls_certificate_expires: certificate_expires_s
+            .map(|end| rows::when::Moment::from_ms(end.saturating_mul(1000))),
+    }
+}
+
+/// How many of all connections may be silent yet: a few hundred are plenty for a power cut's end, when
+/// every device comes at once.
+fn greeting(max_connections: usize) -> usize {
+    (max_connections / 2).clamp(16, 256)
 }
 
 fn restored(view: &View) -> Result<Restored, StoreError> {

@@ -2,43 +2,56 @@
 //! only what the writer has called committed; it never touches the disk and never decides what a reading
 //! means.
 //!
-//! A publish goes `listener` → `connection` → `session` → the intake → the writer, which calls
+//! A publish goes `listener` → `transport` → `connection` → `session` → the intake → the writer, which calls
 //! [`Fanout::writes`] before its commit and [`Fanout::committed`] after it.
 
 mod acl;
+mod allowed;
 mod auth;
 mod codec;
 mod connection;
+mod door;
 mod fanout;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
 mod hub;
 mod intake;
+mod lifetime;
 pub mod limits;
 mod listener;
+mod mailbox;
 mod message;
 mod name;
 mod pass;
+mod refused;
+mod restore;
 mod retained;
 mod session;
 mod slot;
 mod stats;
 mod sys;
+mod transport;
 mod trie;
 
 pub use crate::store::BrokerWrite;
-pub use auth::{Access, Admission, Credentials, Identity, Open, Peer, Pending};
+pub use allowed::{Allowed, Bound};
+pub use auth::{Access, Admission, Credentials, Open, Peer, Pending, Permit, Proof, Standing};
 pub use fanout::Fanout;
 pub use intake::{Incoming, Mapper, Submission};
 pub use limits::Limits;
-pub use message::{Message, MessageError, Properties, Qos};
+pub use message::{Message, Properties, Qos};
 pub use stats::Stats;
+pub use transport::{Origins, Tls, Transport};
 
+use crate::clock::Clock;
 use acl::OwnTopics;
-use hub::{Hub, Will};
+use door::Door;
+use hub::{Hub, Matured, Will};
 use intake::{Line, Order, Reply};
-use message::Delivery;
+use mailbox::Taken;
+use refused::Bursts;
 use slot::Slot;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
@@ -55,10 +68,12 @@ pub struct BrokerConfig {
     pub access: Arc<dyn Access>,
     /// How often `$SYS/broker/…` says what changed; `None` is never.
     pub sys_interval: Option<Duration>,
+    /// Says how much time has passed over a restart. While the broker runs it goes by its own.
+    pub clock: Clock,
 }
 
 impl BrokerConfig {
-    /// Default limits, open to everybody, without `$SYS`.
+    /// Default limits, open to everybody, without `$SYS`, by the machine's clock.
     #[must_use]
     pub fn open(site: impl Into<String>) -> Self {
         Self {
@@ -66,6 +81,7 @@ impl BrokerConfig {
             limits: Limits::default(),
             access: Arc::new(Open),
             sys_interval: None,
+            clock: Clock::machine(),
         }
     }
 }
@@ -106,6 +122,8 @@ pub(crate) struct Core<M: Mapper> {
     pub(crate) own_topics: OwnTopics,
     pub(crate) mapper: M,
     pub(crate) stats: Arc<Stats>,
+    pub(crate) door: Arc<Door>,
+    pub(crate) bursts: Bursts,
     /// Taken away at shutdown, so that the writer sees the end of its queue.
     intake: RwLock<Option<mpsc::Sender<Submission<M::Mapped>>>>,
     pub(crate) stopping: watch::Sender<bool>,
@@ -124,18 +142,23 @@ impl<M: Mapper> Broker<M> {
         restored: Restored,
     ) -> Self {
         let stats = Arc::new(Stats::default());
-        let hub = Arc::new(Hub::new(config.limits, Arc::clone(&stats)));
-        restore(&hub, restored);
+        let door = Door::new(&config.limits);
+        let hub = Arc::new(Hub::new(config.limits, Arc::clone(&stats), config.clock));
+        restore::restore(&hub, restored);
         let core = Arc::new(Core {
             hub,
             access: config.access,
             own_topics: OwnTopics::of_site(&config.site),
             mapper,
             stats,
+            door,
+            bursts: Bursts::default(),
             intake: RwLock::new(Some(intake)),
             stopping: watch::Sender::new(false),
             left: Notify::new(),
         });
+        // Users may have changed while nobody ran.
+        core.review_absent();
         tokio::spawn(keep_time(Arc::clone(&core)));
         if let Some(interval) = config.sys_interval {
             tokio::spawn(sys::keep_saying(Arc::clone(&core), interval));
@@ -143,9 +166,14 @@ impl<M: Mapper> Broker<M> {
         Self { core }
     }
 
-    /// Serves a listener until [`Broker::shutdown`].
+    /// Serves MQTT over TCP until [`Broker::shutdown`].
     pub fn listen(&self, listener: TcpListener) {
-        tokio::spawn(listener::serve(Arc::clone(&self.core), listener));
+        self.listen_over(Transport::default(), listener);
+    }
+
+    /// Serves MQTT over any transport until [`Broker::shutdown`].
+    pub fn listen_over(&self, transport: Transport, listener: TcpListener) {
+        tokio::spawn(listener::serve(Arc::clone(&self.core), listener, transport));
     }
 
     /// The writer's handle.
@@ -212,19 +240,29 @@ impl<M: Mapper> Broker<M> {
             identifier: None,
         };
         let parsed = name::filter(filter)?;
-        self.core.hub.subscribe(
+        // It is not persistent: nothing of it goes to disk.
+        drop(self.core.hub.subscribe(
             &slot,
             filter,
             parsed,
             grant,
             hub::RetainHandling::Always,
             now(),
-        );
+        ));
         Some(Subscriber {
             hub: Arc::clone(&self.core.hub),
             slot,
             line,
         })
+    }
+
+    /// Judges everybody anew, after [`Access`] has changed its mind: connections judge themselves, and
+    /// sessions that are left behind end where they hold what their user may not. From its return on
+    /// nothing more is queued for those, and each connection knows that it is asked. Must be called within
+    /// a tokio runtime.
+    pub fn review(&self) {
+        self.core.hub.ask_review();
+        self.core.review_absent();
     }
 
     /// Stops accepting and reading, lets the acknowledgements of what was read go out, says goodbye.
@@ -256,6 +294,24 @@ impl<M: Mapper> Core<M> {
         reading(&self.intake).clone()
     }
 
+    /// Ends sessions without a connection that hold what their user may not.
+    pub(crate) fn review_absent(self: &Arc<Self>) {
+        let judge = |client: &str, owner: Option<&str>| self.access.absent(owner, client);
+        let condemned = self.hub.condemn(judge);
+        let core = Arc::clone(self);
+        // Until its end is on its way to disk, the client id of a session that ends here is taken.
+        tokio::spawn(async move { core.finish(condemned).await });
+    }
+
+    async fn finish(&self, matured: Matured) {
+        self.publish_wills(matured.wills, matured.writes).await;
+        matured
+            .written
+            .iter()
+            .for_each(|slot| self.hub.written(slot));
+        matured.ended.iter().for_each(|slot| self.hub.end(slot));
+    }
+
     /// A will is a publish like any other: it goes to disk first.
     pub(crate) async fn publish_wills(
         &self,
@@ -268,7 +324,12 @@ impl<M: Mapper> Core<M> {
         for will in wills {
             let topic =
                 std::str::from_utf8(&will.topic).expect("a will's topic is checked at CONNECT");
-            let decoded = self.mapper.map(topic, &will.payload);
+            // Who publishes wills serves others too: a fault in reading one costs that one.
+            let mapping = AssertUnwindSafe(|| self.mapper.map(topic, &will.payload));
+            let Ok(decoded) = catch_unwind(mapping) else {
+                tracing::error!(topic, "a will was not published, for a fault of our own");
+                continue;
+            };
             let Will {
                 topic,
                 payload,
@@ -314,43 +375,11 @@ async fn keep_time<M: Mapper>(core: Arc<Core<M>>) {
         };
         tokio::select! {
             () = rest => {}
-            () = core.hub.due_changed.notified() => {}
+            () = core.hub.due_changed() => {}
             _ = stopping.wait_for(|stop| *stop) => return,
         }
         let matured = core.hub.mature(now());
-        core.publish_wills(matured.wills, matured.writes).await;
-        matured.ended.iter().for_each(|slot| core.hub.end(slot));
-    }
-}
-
-fn restore(hub: &Arc<Hub>, restored: Restored) {
-    let now = now();
-    for (topic, bytes) in restored.retained {
-        match Message::decode(&bytes, now) {
-            Ok(message) => locked(&hub.retained).set(Arc::new(message)),
-            Err(error) => tracing::error!(topic, %error, "a retained message cannot be read"),
-        }
-    }
-    let mut slots: std::collections::BTreeMap<String, Arc<Slot>> =
-        std::collections::BTreeMap::new();
-    for (client, bytes) in restored.sessions {
-        if let Some((memory, subscriptions)) = session::decode(&bytes) {
-            let slot = hub.restore(&client, memory, subscriptions, now);
-            slots.insert(client, slot);
-        } else {
-            tracing::error!(client, "a session cannot be read");
-        }
-    }
-    for (client, ordinal, bytes) in restored.queued {
-        let Some(slot) = slots.get(&client) else {
-            continue;
-        };
-        match Delivery::decode(&bytes, ordinal, now) {
-            Ok(delivery) => slot.restore(delivery),
-            Err(error) => {
-                tracing::error!(client, ordinal, %error, "a queued message cannot be read");
-            }
-        }
+        core.finish(matured).await;
     }
 }
 
@@ -376,8 +405,10 @@ impl Subscriber {
     /// The next message, if one waits.
     pub fn try_recv(&mut self) -> Option<Arc<Message>> {
         let mut next = None;
-        self.slot
-            .take(1, 1, |delivery| next = Some(delivery.message));
+        self.slot.take(1, |delivery| {
+            next = Some(delivery.message);
+            Taken::Yes
+        });
         next
     }
 }

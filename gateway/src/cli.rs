@@ -19,6 +19,7 @@ mod shell;
 mod show;
 pub(crate) mod table;
 pub(crate) mod tables;
+mod user;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -82,6 +83,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Replace the value of a reading
     Correct(operate::CorrectArgs),
+    /// Change and list the users of the broker
+    User(user::UserArgs),
     /// Write readings to standard output
     Export(export::ExportArgs),
     /// Publish recorded readings to the running daemon
@@ -108,6 +111,7 @@ impl Command {
             | Self::Late(_)
             | Self::Explain(_)
             | Self::Correct(_)
+            | Self::User(_)
             | Self::Export(_)
             | Self::Replay(_)
             | Self::Completions(_)
@@ -152,6 +156,7 @@ fn obey(shared: &SharedArgs, command: Command) -> Outcome {
         Command::Late(args) => now(show::late(shared, args)),
         Command::Explain(args) => now(explain::run(shared, args)),
         Command::Correct(args) => now(operate::correct(shared, args)),
+        Command::User(args) => user::run(shared, args),
         Command::Export(args) => now(export::run(shared, args)),
         Command::Replay(args) => now(replay::run(shared, args)),
         Command::Completions(args) => shell::completions(args),

@@ -12,6 +12,7 @@ mod problem;
 mod raw;
 mod sensor;
 mod services;
+mod tls;
 mod unserved;
 mod validate;
 mod value;
@@ -24,7 +25,8 @@ use std::path::{Path, PathBuf};
 
 use chrono_tz::Tz;
 
-use crate::source::{Filter, Sources};
+use crate::access::{Anonymous, Hash, Pattern};
+use crate::source::Sources;
 
 pub use glob::{Glob, GlobError};
 pub use problem::{Problem, Problems};
@@ -119,20 +121,26 @@ pub enum ClockMode {
 pub struct Broker {
     /// Whether devices come to our broker, or we go to theirs.
     pub mode: BrokerMode,
-    /// MQTT over TCP.
-    pub listen: SocketAddr,
+    /// MQTT over TCP; `None`: switched off.
+    pub listen: Option<SocketAddr>,
     /// MQTT over TLS.
-    pub tls: Option<TlsListener>,
+    pub tls_listen: Option<SocketAddr>,
+    /// What listeners with TLS show and whom they believe; there whenever one of them is.
+    pub tls: Option<Tls>,
     /// MQTT over WebSocket.
-    pub websocket_listen: Option<SocketAddr>,
-    /// Whether clients may come without a name and a password.
-    pub allow_anonymous: bool,
+    pub websocket: Option<WebSocket>,
+    /// Who may come without a name and a password: `allow_anonymous`.
+    pub anonymous: Anonymous,
     /// How many clients may be connected at once.
     pub max_connections: usize,
+    /// How many of them from one address (IPv6: one /64); loopback is bound by the total only.
+    pub max_connections_per_address: usize,
     /// The largest packet, in bytes.
     pub max_packet: usize,
     /// How often `$SYS/broker/…` says what changed; 0 is never.
     pub sys_interval_ms: u64,
+    /// How long a session is kept for an absent client at most, in milliseconds.
+    pub session_expiry_ms: u64,
     /// Users named here; there may be more in the store.
     pub users: Vec<User>,
 }
@@ -157,22 +165,62 @@ pub struct External {
     pub password_file: Option<PathBuf>,
 }
 
-/// An address served with TLS.
+/// MQTT over WebSocket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsListener {
+pub struct WebSocket {
     /// The address.
     pub listen: SocketAddr,
-    /// Its certificate.
+    /// Whether it is served with TLS.
+    pub tls: bool,
+    /// The pages whose scripts may connect (`https://host`); `None`: any.
+    pub origins: Option<Vec<String>>,
+}
+
+/// A server's side of TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// What it shows.
     pub identity: TlsIdentity,
+    /// Whom it believes; `None`: clients are not asked for certificates.
+    pub clients: Option<TlsClients>,
 }
 
 /// A certificate and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsIdentity {
     /// The certificate chain, PEM.
-    pub cert: PathBuf,
+    pub cert: NamedFile,
     /// The private key, PEM.
-    pub key: PathBuf,
+    pub key: NamedFile,
+}
+
+/// Certificates of clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsClients {
+    /// The certificates that sign theirs, PEM.
+    pub ca: NamedFile,
+    /// Whether a client may come without one.
+    pub certificate: ClientCertificate,
+}
+
+/// Whether a client needs a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientCertificate {
+    /// One that is shown must be good; none may be shown.
+    Optional,
+    /// Nobody comes without one.
+    Required,
+}
+
+/// A file that the configuration names, and where it does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedFile {
+    /// The file.
+    pub path: PathBuf,
+    /// The key with its section: `broker.tls_cert`.
+    pub key: String,
+    /// The line, from 1.
+    pub line: usize,
 }
 
 /// `[[broker.user]]`
@@ -180,12 +228,12 @@ pub struct TlsIdentity {
 pub struct User {
     /// The name to log in with.
     pub name: String,
-    /// The password's hash, in the form of argon2 (`$argon2id$…`).
-    pub password_hash: String,
+    /// The password's hash.
+    pub password_hash: Hash,
     /// Topics to publish on; `None`: everything that is not reserved.
-    pub publish: Option<Vec<Filter>>,
+    pub publish: Option<Vec<Pattern>>,
     /// Topics to subscribe to; `None`: everything.
-    pub subscribe: Option<Vec<Filter>>,
+    pub subscribe: Option<Vec<Pattern>>,
 }
 
 /// `[[detector]]`
@@ -398,8 +446,8 @@ impl Config {
 impl Broker {
     /// Every address that it listens on.
     pub fn listeners(&self) -> impl Iterator<Item = SocketAddr> {
-        let tls = self.tls.as_ref().map(|tls| tls.listen);
-        [Some(self.listen), tls, self.websocket_listen]
+        let websocket = self.websocket.as_ref().map(|socket| socket.listen);
+        [self.listen, self.tls_listen, websocket]
             .into_iter()
             .flatten()
     }

@@ -3,6 +3,13 @@
 //! A Unix socket, for whoever may open it: mode 0660. What it is asked to change goes to the
 //! writer, like any reading, and is on disk before it is answered.
 
+mod users;
+
+pub use users::{
+    ADD_USER, AddUser, CHANGE_PASSWORD, ChangePassword, REMOVE_USER, RemoveUser, USERS,
+};
+
+use crate::access::Register;
 use crate::ingest::{Command, Order, Outcome, Refusal};
 use crate::rows::when::Moment;
 use crate::rows::{Failed, Fault};
@@ -18,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 
@@ -155,12 +163,13 @@ impl Socket {
 }
 
 /// The API and the operator's calls.
-pub fn router(web: Web, commands: mpsc::Sender<Command>) -> Router {
+pub fn router(web: Web, commands: mpsc::Sender<Command>, register: Arc<Register>) -> Router {
+    let users = users::routes(commands.clone(), register);
     let changes = Router::new()
         .route(CORRECT, post(correct))
         .route(ACCEPT_LATE, post(accept_late))
         .with_state(commands);
-    web.router().merge(changes)
+    web.router().merge(changes).merge(users)
 }
 
 async fn correct(
@@ -199,6 +208,9 @@ async fn carry_out(commands: &mpsc::Sender<Command>, order: Order) -> Response {
                 Refusal::Value(reason) => (StatusCode::BAD_REQUEST, reason.code()),
                 Refusal::Forgotten => (StatusCode::BAD_REQUEST, "forgotten"),
                 Refusal::NothingLate => (StatusCode::NOT_FOUND, "nothing_late"),
+                Refusal::UserExists(_) => (StatusCode::CONFLICT, "user_exists"),
+                Refusal::UnknownUser(_) => (StatusCode::NOT_FOUND, "unknown_user"),
+                Refusal::TooManyUsers => (StatusCode::CONFLICT, "too_many_users"),
                 Refusal::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store"),
             };
             failed(status, code, refusal.to_string())

@@ -12,11 +12,13 @@ mod registry;
 mod results;
 mod site;
 mod stats;
+mod users;
 
 pub use command::{Command, Order, Outcome, Refusal};
 pub use registry::{MAX_SENSORS, Registry};
 pub use site::{Announced, Site, SiteError};
 pub use stats::IngestStats;
+pub use users::{MAX_USERS, UserChange};
 
 use crate::broker::{BrokerWrite, Fanout, Mapper, Submission};
 use crate::clock::Clock;

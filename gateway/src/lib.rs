@@ -8,10 +8,12 @@
 //! | [`clock`] | reads clocks; nobody else does |
 //! | [`config`] | what TOML says, and what of it is valid |
 //! | [`source`] | payload → readings |
+//! | [`access`] | who may do what |
 //! | [`broker`] | MQTT in and out |
 //! | [`ingest`] | the writer: gather, settle, commit, answer |
 //! | [`store`] | redb: the log, blocks, rows |
 //! | [`rows`] | what is published, as JSON spells it |
+//! | [`tls`] | certificates and keys, from files |
 //! | [`web`] | HTTP API, WebSocket, page |
 //! | [`control`] | the operator's socket |
 //! | [`lifecycle`] | signals |
@@ -21,6 +23,7 @@
 //!
 //! Under the feature `fuzz` there is a module of that name with entries for fuzzers.
 
+pub mod access;
 pub mod app;
 pub mod broker;
 pub mod cli;
@@ -35,4 +38,5 @@ pub mod metrics;
 pub mod rows;
 pub mod source;
 pub mod store;
+pub mod tls;
 pub mod web;

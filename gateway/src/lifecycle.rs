@@ -1,5 +1,7 @@
-//! What the world asks of a running daemon: to stop, or to read its configuration again.
+//! What the world asks of a running daemon (to stop, or to read its configuration again), and what the
+//! daemon asks of the system before it runs.
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -37,5 +39,33 @@ impl Signals {
             _ = self.interrupt.recv() => Asked::Stop,
             _ = self.hangup.recv() => Asked::Reload,
         }
+    }
+}
+
+/// Files that a daemon has open besides its connections: the store, listeners, web clients, pipes.
+const FILES_BESIDES: u64 = 256;
+
+/// Asks the system to let us have a connection for everybody whom the configuration lets in: a shell
+/// begins with 1024 files. Where the hard limit is lower, says so: the last ones would not be accepted.
+pub fn open_files(connections: usize) {
+    let wanted = connections as u64 + FILES_BESIDES;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_none_or(|current| current >= wanted) {
+        return;
+    }
+    let allowed = maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    let limit = Rlimit {
+        current: Some(allowed),
+        maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, wanted, "the limit of open files could not be raised");
+    } else if allowed < wanted {
+        tracing::warn!(
+            allowed,
+            wanted,
+            "the system lets this daemon open fewer files than [broker] max_connections needs: raise its hard \
+             limit (`ulimit -Hn`, LimitNOFILE= of a unit)"
+        );
     }
 }

@@ -62,6 +62,40 @@ pub(crate) fn exposition(status: &Status, watchers: usize) -> String {
         &[],
         clients,
     );
+    if let Some(end) = status.broker.tls_certificate_expires {
+        out.gauge(
+            "sluice_tls_certificate_expires_seconds",
+            "When the certificate of the broker's TLS listeners ends, since 1970.",
+            &[],
+            end.ms() / 1000,
+        );
+    }
+    let broker = &status.broker;
+    out.gauge(
+        "sluice_broker_sessions",
+        "MQTT sessions remembered.",
+        &[],
+        broker.sessions,
+    );
+    let help = "Messages that fell out of a full queue, by whose it was.";
+    out.family("sluice_broker_dropped_total", "counter", help);
+    for (reason, count) in [
+        ("session", broker.dropped_session),
+        ("total", broker.dropped_total),
+    ] {
+        out.sample("sluice_broker_dropped_total", &[("reason", reason)], count);
+    }
+    let help = "Sessions that ended early, because too many clients were away.";
+    let evicted = broker.sessions_evicted;
+    out.counter("sluice_broker_sessions_evicted_total", help, evicted);
+    let help = "Log-ins that came to nothing, since the daemon started.";
+    out.family("sluice_broker_logins_total", "counter", help);
+    for (fate, count) in [
+        ("refused", status.broker.logins_refused),
+        ("put_off", status.broker.logins_put_off),
+    ] {
+        out.sample("sluice_broker_logins_total", &[("fate", fate)], count);
+    }
     let pending = status.upstream.pending;
     out.gauge(
         "sluice_upstream_pending",
@@ -122,6 +156,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rows::when::Moment;
     use crate::web::rows::{
         BrokerStatus, ClockStatus, Counters, StoreStatus, UpstreamStatus, Word,
     };
@@ -146,7 +181,11 @@ mod tests {
                 commits: 2,
             },
             upstream: UpstreamStatus::off(),
-            broker: BrokerStatus { connections: 1 },
+            broker: BrokerStatus {
+                connections: 1,
+                tls_certificate_expires: Some(Moment::from_ms(1_900_000_000_000)),
+                ..BrokerStatus::default()
+            },
         }
     }
 

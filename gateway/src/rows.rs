@@ -100,10 +100,26 @@ impl UpstreamStatus {
 }
 
 /// The embedded broker.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct BrokerStatus {
     /// Clients connected now.
     pub connections: u64,
+    /// When the certificate of its TLS listeners ends; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_certificate_expires: Option<Moment>,
+    /// Sessions remembered now, connected or not.
+    pub sessions: u64,
+    /// Messages since the start that fell out of a full queue: as many waited for that client as may.
+    pub dropped_session: u64,
+    /// Likewise, because as much waited for all clients together as may.
+    pub dropped_total: u64,
+    /// Sessions since the start that ended before they expired, because too many clients were away.
+    pub sessions_evicted: u64,
+    /// Log-ins refused since the daemon started.
+    pub logins_refused: u64,
+    /// Log-ins put off unchecked: too many at once, or too many failures before.
+    pub logins_put_off: u64,
 }
 
 /// One sensor that has sent something.

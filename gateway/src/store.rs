@@ -15,7 +15,7 @@ mod broker;
 mod bytes;
 mod decimal;
 #[cfg(test)]
-mod document;
+pub(crate) mod document;
 mod error;
 mod late;
 mod log;
@@ -42,7 +42,7 @@ pub use self::overlay::Changed;
 pub use self::tables::SCHEMA;
 pub use self::types::{
     BrokerWrite, Checkpoint, Committed, Counters, Dropped, Fate, Group, LateRow, Letter, Logged,
-    Seal, Sealed, SensorState, StoredReading, Tail, Totals,
+    Seal, Sealed, SensorState, StoredReading, Tail, Totals, UserRow,
 };
 pub use self::view::View;
 

@@ -39,7 +39,7 @@ async fn sluice(daemon: &Running, args: &[&str]) -> Output {
     if args[0] == "replay" {
         command
             .arg("--broker")
-            .arg(daemon.addresses().mqtt.to_string());
+            .arg(daemon.addresses().mqtt.expect("it listens").to_string());
     }
     let ran = tokio::task::spawn_blocking(move || command.output()).await;
     ran.expect("no panic").expect("the command starts")

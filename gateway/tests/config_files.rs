@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use engine::{Kind, OnConflict, Stamp};
-use gateway::config::{BrokerMode, ClockMode, ConcreteBalance, Config, Parameter};
+use gateway::config::{
+    BrokerMode, ClientCertificate, ClockMode, ConcreteBalance, Config, Parameter,
+};
 use gateway::source::{Decoded, Name, Stamped, Verdict};
 
 fn shipped(name: &str) -> Config {
@@ -109,13 +111,19 @@ listen = "0.0.0.0:1883"
 tls_listen = "[::]:8883"
 tls_cert = "c.pem"
 tls_key = "k.pem"
+tls_client_ca = "ca.pem"
+tls_client_certificate = "required"
 websocket_listen = "127.0.0.1:9001"
+websocket_tls = true
+websocket_origins = ["https://Home.example:8443"]
 allow_anonymous = false
 max_connections = 10
+max_connections_per_address = 5
 max_packet = "64KiB"
+session_expiry = "7d"
 [[broker.user]]
 name = "kitchen"
-password_hash = "$argon2id$v=19$m=1,t=1,p=1$c2FsdA$aGFzaA"
+password_hash = "$argon2id$v=19$m=256,t=2,p=2$c29tZXNhbHQ$bQk8UB/VmZZF4Oo79iDXuL5/0ttZwg2f/5U52iv1cDc"
 publish = ["sensors/kitchen/#"]
 subscribe = ["#"]
 [broker.external]
@@ -193,7 +201,23 @@ fn every_key_is_understood() {
     assert_eq!(config.store.retain_readings_ms, 30 * 86_400_000);
     assert_eq!(config.time.clock, ClockMode::Event);
     assert_eq!(config.broker.max_packet, 64 << 10);
+    assert_eq!(config.broker.session_expiry_ms, 7 * 86_400_000);
     assert_eq!(config.broker.listeners().count(), 3);
+    assert_eq!(config.broker.max_connections_per_address, 5);
+    let tls = config.broker.tls.as_ref().expect("TLS");
+    assert_eq!(tls.identity.key.key, "broker.tls_key");
+    assert_eq!(
+        EVERYTHING.lines().nth(tls.identity.key.line - 1),
+        Some("tls_key = \"k.pem\"")
+    );
+    let clients = tls.clients.as_ref().expect("an authority");
+    assert_eq!(clients.certificate, ClientCertificate::Required);
+    let websocket = config.broker.websocket.as_ref().expect("WebSocket");
+    assert!(websocket.tls);
+    assert_eq!(
+        websocket.origins.as_deref(),
+        Some(&["https://home.example:8443".to_owned()][..])
+    );
     assert!(matches!(config.broker.mode, BrokerMode::External(_)));
     assert_eq!(
         config.detectors[0].parameters["theta"],

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use gateway::access::Anonymous;
 use gateway::config::{Config, Unserved, locate};
 use proptest::prelude::*;
 
@@ -18,6 +19,10 @@ fn warnings(text: &str) -> Vec<String> {
     let config = Config::parse(text, "sluice.toml").expect("a valid configuration");
     config.warnings.iter().map(ToString::to_string).collect()
 }
+
+/// Of a password that nobody needs to know.
+const HASH: &str =
+    "$argon2id$v=19$m=256,t=2,p=2$c29tZXNhbHQ$bQk8UB/VmZZF4Oo79iDXuL5/0ttZwg2f/5U52iv1cDc";
 
 #[test]
 fn every_mistake_of_a_file_is_named_with_line_key_and_what_is_allowed() {
@@ -117,7 +122,11 @@ sluice.toml:59: wbe: is not a known key; did you mean "web"?
 }
 
 /// A configuration with one mistake, and what is said of it.
-const MISTAKES: [(&str, &str); 25] = [
+const MISTAKES: [(&str, &str); 33] = [
+    (
+        "[broker]\nsession_expiry = \"10s\"",
+        "2: broker.session_expiry: \"10s\" is not within 1m to 3650d",
+    ),
     (
         "[site]\nid = \"\"",
         "2: site.id: \"\" cannot name a site; write 1 to 32 of a-z, 0-9 and -",
@@ -159,8 +168,36 @@ const MISTAKES: [(&str, &str); 25] = [
         "2: broker.tls_cert: needs tls_key too; write the path of a PEM file",
     ),
     (
+        "[broker]\nlisten = \"of\"",
+        "2: broker.listen: \"of\" is not an address and a port; write one such as \"127.0.0.1:1883\" or \"[::1]:1883\", or \"off\"",
+    ),
+    (
+        "[broker]\nmax_connections_per_address = 0",
+        "2: broker.max_connections_per_address: 0 is not within 1..=100000",
+    ),
+    (
+        "[broker]\nwebsocket_listen = \"127.0.0.1:9001\"\nallow_anonymous = false\nwebsocket_tls = true",
+        "4: broker.websocket_tls: needs tls_cert and tls_key; write the paths of two PEM files",
+    ),
+    (
+        "[broker]\nwebsocket_tls = true",
+        "2: broker.websocket_tls: needs websocket_listen; write an address and a port there",
+    ),
+    (
+        "[broker]\nwebsocket_listen = \"127.0.0.1:9001\"\nwebsocket_origins = [\"https://home.example/page\"]",
+        "3: broker.websocket_origins: \"https://home.example/page\" is not the origin of a page; write what browsers send, such as \"https://home.example\" or \"http://nas:3000\"",
+    ),
+    (
+        "[broker]\ntls_cert = \"c\"\ntls_key = \"k\"\ntls_client_certificate = \"required\"",
+        "4: broker.tls_client_certificate: needs tls_client_ca; write the path of a PEM file with the certificates that sign those of clients",
+    ),
+    (
+        "[broker]\ntls_client_ca = \"ca.pem\"",
+        "2: broker.tls_client_ca: needs tls_cert and tls_key; write the paths of two PEM files",
+    ),
+    (
         "[[broker.user]]\nname = \"k\"\npassword_hash = \"secret\"",
-        "3: broker.user.password_hash: is not an argon2 hash; write one that starts with \"$argon2id$\"",
+        "3: broker.user.password_hash: is not an argon2 hash; write one that `sluice user hash` makes",
     ),
     (
         "[web]\nlisten = \"127.0.0.1:1883\"",
@@ -292,28 +329,87 @@ parts = ["*/W1"]
 }
 
 #[test]
+fn listeners_that_serve_nobody_or_anybody_are_warned_of() {
+    let of_broker = |text: &str| {
+        let warnings = warnings(&format!("[broker]\n{text}\n[[source]]\ntopic = \"s/#\""));
+        warnings.join("\n")
+    };
+    assert_eq!(
+        of_broker("listen = \"off\""),
+        "sluice.toml:2: broker.listen: is off, and no other listener is there: no client can connect"
+    );
+    assert_eq!(
+        of_broker("tls_cert = \"c\"\ntls_key = \"k\""),
+        "sluice.toml:2: broker.tls_cert: has no effect: there is no tls_listen, nor websocket_tls = true"
+    );
+    let websocket = "websocket_listen = \"127.0.0.1:9001\"";
+    assert_eq!(
+        of_broker(websocket),
+        "sluice.toml:2: broker.websocket_listen: lets any page in, in any browser that reaches it, because \
+         nobody has to log in; write the pages that may connect in websocket_origins, or allow_anonymous = \
+         false"
+    );
+    for known in ["allow_anonymous = false", "websocket_origins = []"] {
+        assert_eq!(of_broker(&format!("{websocket}\n{known}")), "");
+    }
+}
+
+#[test]
+fn one_address_gets_a_quarter_of_all_connections_and_never_fewer_than_16() {
+    let per_address = |text: &str| {
+        let config = Config::parse(&format!("[broker]\n{text}"), "sluice.toml");
+        config.expect("valid").broker.max_connections_per_address
+    };
+    assert_eq!(per_address(""), 250);
+    assert_eq!(per_address("max_connections = 20"), 16);
+    assert_eq!(per_address("max_connections_per_address = 3"), 3);
+}
+
+#[test]
+fn a_listener_that_is_off_is_not_open_to_the_network() {
+    let off = "[broker]\nlisten = \"off\"\ntls_listen = \"127.0.0.1:8883\"\ntls_cert = \"c\"\ntls_key = \"k\"";
+    let config = Config::parse(off, "sluice.toml").expect("valid");
+    assert_eq!(config.broker.listen, None);
+    assert_eq!(config.broker.anonymous, Anonymous::Local);
+    let open = off.replace("127.0.0.1", "0.0.0.0");
+    let said = problems(&open);
+    assert!(
+        said.starts_with("sluice.toml:3: broker.tls_listen: 0.0.0.0:8883 is open"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_broker_on_the_network_lets_nobody_in_unless_told() {
     let anonymous = |text: &str| {
         Config::parse(text, "sluice.toml")
-            .map(|config| config.broker.allow_anonymous)
+            .map(|config| config.broker.anonymous)
             .ok()
     };
     let open = "[broker]\nlisten = \"0.0.0.0:1883\"\n";
-    assert_eq!(anonymous(""), Some(true));
+    assert_eq!(anonymous(""), Some(Anonymous::Local));
+    assert_eq!(
+        anonymous("[broker]\nallow_anonymous = true"),
+        Some(Anonymous::Everybody)
+    );
+    assert_eq!(
+        anonymous("[broker]\nallow_anonymous = false"),
+        Some(Anonymous::Nobody)
+    );
     assert_eq!(anonymous(open), None);
     assert_eq!(
         anonymous(&format!("{open}allow_anonymous = true")),
-        Some(true)
+        Some(Anonymous::Everybody)
     );
     assert_eq!(
         anonymous(&format!("{open}allow_anonymous = false")),
-        Some(false)
+        Some(Anonymous::Nobody)
     );
     assert_eq!(
         anonymous(&format!(
-            "{open}[[broker.user]]\nname = \"k\"\npassword_hash = \"$argon2id$v=19$x\""
+            "{open}[[broker.user]]\nname = \"k\"\npassword_hash = \"{HASH}\""
         )),
-        Some(false)
+        Some(Anonymous::Nobody)
     );
 }
 
@@ -359,11 +455,53 @@ fn deep_nesting_is_refused_not_a_stack_overflow() {
 
 #[test]
 fn what_would_protect_somebody_and_is_not_served_is_named() {
-    let text = "[broker]\nallow_anonymous = false\n[[broker.user]]\nname = \"a\"\n\
-                password_hash = \"$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA\"\n";
+    let text = "[broker]\nmode = \"external\"\n[broker.external]\nurl = \"mqtt://b\"\n\
+                [web]\ntls_cert = \"c\"\ntls_key = \"k\"\n";
     let config = Config::parse(text, "a.toml").expect("valid");
     let named = config.unserved();
     assert_eq!(named.len(), 2, "{named:?}");
     assert!(named.iter().all(|u| matches!(u, Unserved::Protection(_))));
     assert_eq!(Config::home().unserved(), []);
+}
+
+#[test]
+fn a_user_is_named_once_and_reaches_what_filters_can_say() {
+    let user = |name: &str, rest: &str| {
+        format!("[[broker.user]]\nname = {name}\npassword_hash = \"{HASH}\"\n{rest}\n")
+    };
+    let (ann, bob) = (
+        user("\"ann\"", ""),
+        user("\"b/o+b#\"", "publish = [\"%u/%c/#\"]\nsubscribe = []"),
+    );
+    assert!(Config::parse(&format!("{ann}{bob}"), "a.toml").is_ok());
+    let costly = HASH.replace("m=256", "m=999999");
+    for (text, problem) in [
+        (
+            format!("{ann}{ann}"),
+            "a.toml:6: broker.user.name: \"ann\" is named on line 2 already; write each user once",
+        ),
+        (
+            user("\"\\t\"", ""),
+            "a.toml:2: broker.user.name: \"\\t\" cannot name a user; write 1 to 128 bytes without control characters",
+        ),
+        (
+            user("\"ann\"", "publish = [\"sensors/x%u\"]"),
+            "a.toml:4: broker.user.publish: \"sensors/x%u\" has a %u or %c that is not a level of its own; write MQTT \
+             topic filters such as \"sensors/#\", with %u for the user's name and %c for the client id",
+        ),
+        (
+            user("\"ann\"", "subscribe = [\"a/%d\"]"),
+            "a.toml:4: broker.user.subscribe: \"a/%d\" has a placeholder that is neither %u (the user's name) nor %c \
+             (the client id); write MQTT topic filters such as \"sensors/#\", with %u for the user's name and %c for the \
+             client id",
+        ),
+        (
+            ann.replace(HASH, &costly),
+            "a.toml:3: broker.user.password_hash: asks for more than 128 MiB of memory, 512 MiB of passes over it, or 16 \
+             lanes; write one that `sluice user hash` makes",
+        ),
+    ] {
+        let problems = Config::parse(&text, "a.toml").expect_err(problem);
+        assert_eq!(problems.to_string(), problem);
+    }
 }

@@ -35,7 +35,8 @@ async fn every_path_answers_as_the_contract_spells_it() {
             "counters": {"received": 6, "accepted": 4, "duplicate": 0, "corrected": 1, "late": 1, "dead_letter": 0},
             "store": {"bytes": 1_572_864, "commits": 12},
             "upstream": {"state": "off", "pending": 0, "oldest": null, "last_error": null},
-            "broker": {"connections": 2},
+            "broker": {"connections": 2, "sessions": 0, "dropped_session": 0, "dropped_total": 0,
+                       "sessions_evicted": 0, "logins_refused": 3, "logins_put_off": 4},
         })
     );
     let sensors = json_of(&served, "/api/v1/sensors").await;

@@ -6,8 +6,9 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use simulator::crowd;
 use simulator::publish::{INFLIGHT_MAX, Qos, Speed};
-use simulator::{Broker, Late, Leak, Scenario};
+use simulator::{Broker, Late, Leak, Profile, Scenario};
 
 /// The simulated home: publishes its readings over MQTT, writes them down, or tells what really
 /// happened.
@@ -37,6 +38,12 @@ pub(crate) enum Command {
     /// All packets are made before the clock starts, so that this program costs next to nothing while
     /// it runs.
     Load(Load),
+    /// Let a crowd of clients publish a reading a second each, some losing their connections all the
+    /// time; one line of JSON on stdout.
+    ///
+    /// Returns when everything is acknowledged. The readings are W1's of homes h0001 and on, a second of
+    /// event time apart from 2020-01-01 on, so that none is another's duplicate.
+    Crowd(Crowd),
 }
 
 #[derive(Debug, Args)]
@@ -57,11 +64,11 @@ pub(crate) struct Run {
     #[arg(long, value_enum, default_value_t = LateArg::Paper)]
     late: LateArg,
     /// The household's habits.
-    #[arg(long, value_enum, default_value_t = Profile::Paper)]
-    profile: Profile,
+    #[arg(long, value_enum, default_value_t = ProfileArg::Paper)]
+    profile: ProfileArg,
     /// A leak, such as main:5L/h@2020-01-20T03:00+10d; may be given several times.
     ///
-    /// PLACE:RATE@START+LENGTH. PLACE is main (seen by Wtot only) or branch (seen by W1 and Wtot), both
+    /// PLACE:RATE@START+LENGTH[,ramp|,flapper]. PLACE is main (seen by Wtot only) or branch (seen by W1 and Wtot), both
     /// in L/h, or base in W (energy, seen by Etot). START is in UTC, LENGTH in m, h or d. h0002/main:…
     /// is in that home alone, without it in every home.
     #[arg(long = "leak", value_name = "SPEC")]
@@ -97,6 +104,30 @@ pub(crate) struct Load {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Crowd {
+    /// Where the broker listens.
+    #[arg(long, default_value = "127.0.0.1:1883", value_name = "HOST:PORT")]
+    pub(crate) broker: Broker,
+    /// How many clients.
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(crowd::CLIENTS_MAX)))]
+    pub(crate) clients: u32,
+    /// For how long.
+    #[arg(long, default_value_t = 600, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(crowd::SECONDS_MAX)))]
+    pub(crate) seconds: u32,
+    /// How many of a hundred clients lose their connection every few seconds, in the middle of a publish.
+    #[arg(long, default_value_t = 10, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub(crate) flapping: u32,
+    /// Where chance comes from.
+    #[arg(long, default_value_t = 1, value_name = "S")]
+    pub(crate) seed: u64,
+    /// For how long a lost broker is called again.
+    #[arg(long, default_value = "60", value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) patience: Duration,
+    #[command(flatten)]
+    pub(crate) account: Account,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Connection {
     /// Where the broker listens.
     #[arg(long, default_value = "127.0.0.1:1883", value_name = "HOST:PORT")]
@@ -107,6 +138,12 @@ pub(crate) struct Connection {
     /// Unacknowledged publishes of each connection.
     #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(INFLIGHT_MAX)))]
     pub(crate) inflight: u16,
+    #[command(flatten)]
+    pub(crate) account: Account,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Account {
     /// User name.
     #[arg(long, value_name = "U", value_parser = user)]
     pub(crate) user: Option<String>,
@@ -124,9 +161,12 @@ enum LateArg {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Profile {
+enum ProfileArg {
     /// Uniform draws, as the seed home has them.
     Paper,
+    /// People with habits, and meters that count whole litres every quarter hour; with --late paper,
+    /// readings that are lost, late, doubled or wrong.
+    Household,
 }
 
 impl Run {
@@ -144,18 +184,20 @@ impl Run {
                 "--leak is in home h{number:04}, but --homes is {homes}"
             ));
         }
-        match self.profile {
-            Profile::Paper => Scenario {
-                homes,
-                days: self.days,
-                start: self.start,
-                seed: self.seed,
-                late: match self.late {
-                    LateArg::Paper => Late::Paper,
-                    LateArg::None => Late::None,
-                },
-                leaks: self.leaks,
+        Scenario {
+            homes,
+            days: self.days,
+            start: self.start,
+            seed: self.seed,
+            profile: match self.profile {
+                ProfileArg::Paper => Profile::Paper,
+                ProfileArg::Household => Profile::Household,
             },
+            late: match self.late {
+                LateArg::Paper => Late::Paper,
+                LateArg::None => Late::None,
+            },
+            leaks: self.leaks,
         }
     }
 }

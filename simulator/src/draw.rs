@@ -24,6 +24,22 @@ pub(crate) enum Purpose {
     Mov1 = 9,
     LateByTwoDays = 16,
     LateByTenDays = 17,
+    Flapping = 32,
+    Flapper = 33,
+    Habits = 48,
+    Travel = 49,
+    Weekend = 50,
+    Presence = 51,
+    Chores = 52,
+    Plumbing = 53,
+    WaterUse = 54,
+    Wiring = 55,
+    PowerUse = 56,
+    Comfort = 57,
+    Weather = 58,
+    Moving = 59,
+    Link = 60,
+    Radio = 61,
 }
 
 /// One sequence of draws, readable at any index.

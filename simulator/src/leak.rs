@@ -1,7 +1,8 @@
 //! Leaks: where, how much, from when to when; and how a command line says so.
 //!
 //! `main:5L/h@2020-01-20T03:00+10d` is five litres an hour on the main, from that moment (UTC), for
-//! ten days. What leaked until a moment is rounded once, from the leak's start: the parts that a
+//! ten days. `,ramp` at the end lets it grow from nothing to that rate over its length, `,flapper` lets it
+//! run for one hour in each three, as a toilet whose flap sticks now and then. What leaked until a moment is rounded once, from the leak's start: the parts that a
 //! meter sees always add up to the whole.
 
 use std::fmt;
@@ -10,6 +11,7 @@ use std::str::FromStr;
 use chrono::NaiveDateTime;
 
 use crate::DAY_MS;
+use crate::draw::{Purpose, Stream};
 use crate::sensor::Sensor;
 
 /// The largest rate: litres an hour, or watts.
@@ -32,7 +34,26 @@ pub struct Leak {
     pub until_ms: i64,
     /// The one home that has it, from 0; `None`: all of them.
     pub home: Option<u32>,
+    /// How it runs.
+    pub shape: Shape,
 }
+
+/// How a leak runs from its start to its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Shape {
+    /// Always at its rate.
+    #[default]
+    Constant,
+    /// From nothing at its start to its rate at its end.
+    Ramp,
+    /// At its rate for [`FLAPPER_RUNS_MS`] in each [`FLAPPER_EVERY_MS`], at a time that chance picks.
+    Flapper,
+}
+
+/// A flapper leaks once in so many ms,
+pub const FLAPPER_EVERY_MS: i64 = 3 * 3_600_000;
+/// for so many.
+pub const FLAPPER_RUNS_MS: i64 = 3_600_000;
 
 /// Where a leak is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,6 +103,9 @@ pub enum SpecError {
         "`{0}` is not a start: it is a time in UTC such as 2020-01-20T03:00 or 2020-01-20T03:00:00"
     )]
     Start(String),
+    /// How it runs.
+    #[error("`{0}` is not how a leak runs: it is ramp or flapper, or nothing where it is constant")]
+    Runs(String),
     /// The length.
     #[error(
         "`{0}` is not a length: it is a whole number above 0 of m, h or d, such as 10d, at most {DAYS_MAX}d"
@@ -95,9 +119,29 @@ impl Leak {
         /// Thousandths of a unit-hour in ms, to hundredths: 3 600 000 ms × 10.
         const DIVISOR: i128 = 36_000_000;
         let elapsed = ms.clamp(self.from_ms, self.until_ms) - self.from_ms;
-        let exact = i128::from(self.rate_thousandths) * i128::from(elapsed);
+        let rate = i128::from(self.rate_thousandths);
+        let exact = match self.shape {
+            Shape::Constant => rate * i128::from(elapsed),
+            Shape::Ramp => {
+                let whole = i128::from(self.until_ms - self.from_ms);
+                rate * i128::from(elapsed) * i128::from(elapsed) / (2 * whole)
+            }
+            Shape::Flapper => rate * i128::from(self.ran_ms(elapsed)),
+        };
         i64::try_from((exact + DIVISOR / 2) / DIVISOR)
             .expect("the largest rate for the longest time is below 10^13 hundredths")
+    }
+
+    /// For how long a flapper has run after `elapsed` ms.
+    fn ran_ms(&self, elapsed: i64) -> i64 {
+        let (whole, rest) = (elapsed / FLAPPER_EVERY_MS, elapsed % FLAPPER_EVERY_MS);
+        let chance = Stream::new(
+            self.from_ms.unsigned_abs(),
+            self.home.unwrap_or(0),
+            Purpose::Flapper,
+        );
+        let begins = chance.within(whole.unsigned_abs(), 0, FLAPPER_EVERY_MS - FLAPPER_RUNS_MS);
+        whole * FLAPPER_RUNS_MS + (rest - begins).clamp(0, FLAPPER_RUNS_MS)
     }
 
     /// Whether this home (from 0) has it.
@@ -141,6 +185,18 @@ impl Place {
     }
 }
 
+impl Shape {
+    /// Its word in a SPEC and in the truth.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Constant => "constant",
+            Self::Ramp => "ramp",
+            Self::Flapper => "flapper",
+        }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -154,7 +210,7 @@ impl fmt::Display for Place {
 impl FromStr for Leak {
     type Err = SpecError;
 
-    /// Reads `[HOME/]PLACE:RATE@START+LENGTH`.
+    /// Reads `[HOME/]PLACE:RATE@START+LENGTH[,ramp|,flapper]`.
     fn from_str(spec: &str) -> Result<Self, SpecError> {
         let lacks = |what| SpecError::Shape(spec.to_owned(), what);
         let (place, rest) = spec.split_once(':').ok_or_else(|| lacks("`:`"))?;
@@ -170,6 +226,12 @@ impl FromStr for Leak {
             "base" => Place::Base,
             other => return Err(SpecError::Place(other.to_owned())),
         };
+        let (length, shape) = match length.split_once(',') {
+            None => (length, Shape::Constant),
+            Some((length, "ramp")) => (length, Shape::Ramp),
+            Some((length, "flapper")) => (length, Shape::Flapper),
+            Some((_, other)) => return Err(SpecError::Runs(other.to_owned())),
+        };
         let from_ms = parse_start(start)?;
         Ok(Self {
             place,
@@ -177,6 +239,7 @@ impl FromStr for Leak {
             from_ms,
             until_ms: from_ms + parse_length(length)?,
             home,
+            shape,
         })
     }
 }
@@ -262,6 +325,7 @@ mod tests {
             from_ms,
             until_ms,
             home,
+            shape: Shape::Constant,
         };
         let cases = [
             (
@@ -309,6 +373,7 @@ mod tests {
             ("main:5L/h@2020-01-20T03:00+10", "`10` is not a length"),
             ("main:5L/h@2020-01-20T03:00+0d", "`0d` is not a length"),
             ("main:5L/h@2020-01-20T03:00+10é", "is not a length"),
+            ("main:5L/h@2020-01-20T03:00+10d,drip", "`drip` is not how"),
             ("main:5L/h@2020-01-20T03:00+99999999d", "is not a length"),
         ];
         for (spec, expected) in cases {
@@ -326,5 +391,18 @@ mod tests {
             .map(|ms| leak.hundredths_until(ms + quarter) - leak.hundredths_until(ms))
             .sum();
         assert_eq!(parts, 900, "0.125 L/h for 72 h");
+    }
+
+    #[test]
+    fn a_ramp_loses_half_and_a_flapper_a_third_of_a_constant_leak() {
+        let lost = |shape: &str| {
+            let spec = format!("main:6L/h@2020-01-20T03:00+30d{shape}");
+            let leak = parse(&spec).unwrap();
+            leak.hundredths_until(leak.until_ms)
+        };
+        let constant = lost("");
+        assert_eq!(constant, 6 * 24 * 30 * 100);
+        assert_eq!(lost(",ramp"), constant / 2);
+        assert_eq!(lost(",flapper"), constant / 3);
     }
 }

@@ -1,4 +1,5 @@
-//! The simulated home: readings, leaks, late data, and the truth about them.
+//! The simulated home, as the seed has it or as a household lives: readings, leaks, late data, and the truth
+//! about them.
 //!
 //! A [`Scenario`] is a handful of arguments. From it come the readings in arrival order
 //! ([`Scenario::readings`], [`Scenario::messages`]) and what really happened
@@ -7,14 +8,17 @@
 //! integers. Memory is a tick's worth of readings, however long the run.
 //!
 //! [`publish`] sends a scenario over MQTT at a chosen pace and survives the broker's restarts;
-//! [`load`] sends it as fast as a broker can take it, for measuring.
+//! [`load`] sends it as fast as a broker can take it, for measuring;
+//! [`crowd`] is a thousand sensors at a time, some of them on bad networks.
 //!
 //! This crate never uses the engine or the gateway: the truth must not come from the code that it
 //! judges.
 
+pub mod crowd;
 mod draw;
 mod fleet;
 mod home;
+mod household;
 mod late;
 mod leak;
 pub mod load;
@@ -28,10 +32,10 @@ mod truth;
 
 pub use fleet::{Fleet, Label};
 pub use late::Late;
-pub use leak::{Leak, Place, SpecError};
+pub use leak::{FLAPPER_EVERY_MS, FLAPPER_RUNS_MS, Leak, Place, Shape, SpecError};
 pub use message::{Message, Reading};
 pub use publish::Broker;
-pub use scenario::{Readings, Scenario};
+pub use scenario::{Profile, Readings, Scenario};
 pub use sensor::Sensor;
 pub use truth::Truth;
 

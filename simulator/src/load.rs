@@ -131,7 +131,7 @@ fn per_second(messages: u64, seconds: f64) -> f64 {
 }
 
 /// The nearest-rank percentile of sorted µs, in ms.
-fn percentile(sorted_us: &[u32], percent: usize) -> Option<f64> {
+pub(crate) fn percentile(sorted_us: &[u32], percent: usize) -> Option<f64> {
     let rank = (sorted_us.len() * percent).div_ceil(100).max(1);
     sorted_us.get(rank - 1).map(|us| f64::from(*us) / 1000.0)
 }

@@ -13,10 +13,13 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::Parser;
 use simulator::publish::{self, Login, Progress};
-use simulator::{Scenario, load};
+use simulator::{Scenario, crowd, load};
 
-use cli::{Cli, Command, Connection, Load, Publish};
+use cli::{Account, Cli, Command, Crowd, Load, Publish};
 use display::Display;
+
+/// Open files of a crowd that are no connections.
+const FILES_BESIDES: u64 = 64;
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
@@ -24,6 +27,7 @@ fn main() -> ExitCode {
         Command::Generate(run) => written(generate(&run.scenario())),
         Command::Truth(run) => written(truth(&run.scenario())),
         Command::Load(load) => on_runtime(load_broker(load)),
+        Command::Crowd(crowd) => on_runtime(crowd_broker(crowd)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -39,7 +43,7 @@ async fn publish_readings(asked: Publish) -> anyhow::Result<()> {
     asked.connection.suits(&scenario);
     warn_of_idle_leaks(&scenario);
     let options = publish::Options {
-        login: login(&asked.connection)?,
+        login: login(&asked.connection.account)?,
         broker: asked.connection.broker,
         qos: asked.qos,
         speed: asked.speed,
@@ -82,7 +86,7 @@ async fn load_broker(asked: Load) -> anyhow::Result<()> {
     let scenario = asked.run.scenario();
     asked.connection.suits(&scenario);
     let options = load::Options {
-        login: login(&asked.connection)?,
+        login: login(&asked.connection.account)?,
         broker: asked.connection.broker,
         acknowledged: asked.qos > 0,
         clients: asked.connection.clients,
@@ -92,6 +96,39 @@ async fn load_broker(asked: Load) -> anyhow::Result<()> {
         .await
         .context("loading the broker")?;
     written(write_lines([report]))
+}
+
+async fn crowd_broker(asked: Crowd) -> anyhow::Result<()> {
+    open_files(u64::from(asked.clients) + FILES_BESIDES)?;
+    let options = crowd::Options {
+        login: login(&asked.account)?,
+        broker: asked.broker,
+        clients: asked.clients,
+        seconds: asked.seconds,
+        flapping_percent: asked.flapping,
+        seed: asked.seed,
+        patience: asked.patience,
+    };
+    let report = crowd::run(&options)
+        .await
+        .context("being a crowd at the broker")?;
+    written(write_lines([report]))
+}
+
+/// A connection is an open file, and systems begin with few.
+fn open_files(wanted: u64) -> anyhow::Result<()> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_none_or(|current| current >= wanted) {
+        return Ok(());
+    }
+    let limit = Rlimit {
+        current: Some(wanted),
+        maximum,
+    };
+    setrlimit(Resource::Nofile, limit).with_context(|| {
+        format!("opening {wanted} files at a time: raise the hard limit (`ulimit -Hn`)")
+    })
 }
 
 fn generate(scenario: &Scenario) -> io::Result<()> {
@@ -140,13 +177,9 @@ fn warn_of_idle_leaks(scenario: &Scenario) {
     }
 }
 
-fn login(connection: &Connection) -> anyhow::Result<Option<Login>> {
-    let password = connection
-        .password_file
-        .as_deref()
-        .map(password)
-        .transpose()?;
-    Ok(connection.user.clone().map(|user| Login { user, password }))
+fn login(account: &Account) -> anyhow::Result<Option<Login>> {
+    let password = account.password_file.as_deref().map(password).transpose()?;
+    Ok(account.user.clone().map(|user| Login { user, password }))
 }
 
 fn password(path: &Path) -> anyhow::Result<Vec<u8>> {

@@ -11,6 +11,7 @@ use chrono::{NaiveDate, NaiveTime};
 
 use crate::fleet::Fleet;
 use crate::home::{Home, MOVEMENTS_A_DAY};
+use crate::household::Household;
 use crate::late::Late;
 use crate::leak::Leak;
 use crate::message::{Message, Reading};
@@ -28,10 +29,23 @@ pub struct Scenario {
     pub start: NaiveDate,
     /// Where chance comes from.
     pub seed: u64,
+    /// How the homes live.
+    pub profile: Profile,
     /// Whether late readings are sent.
     pub late: Late,
     /// What leaks.
     pub leaks: Vec<Leak>,
+}
+
+/// How a home lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Profile {
+    /// As the seed's: every value drawn evenly, meters read at midnight.
+    #[default]
+    Paper,
+    /// As people do, with meters read every quarter hour. With late readings come lost, doubled and
+    /// wrong ones.
+    Household,
 }
 
 impl Default for Scenario {
@@ -42,6 +56,7 @@ impl Default for Scenario {
             days: 14,
             start: NaiveDate::from_ymd_opt(2020, 1, 1).expect("a day of the calendar"),
             seed: 1,
+            profile: Profile::Paper,
             late: Late::Paper,
             leaks: Vec::new(),
         }
@@ -67,12 +82,29 @@ impl Scenario {
     /// When `of` is 0.
     #[must_use]
     pub fn share(&self, share: u32, of: u32) -> Readings {
-        let homes = (share..self.homes)
-            .step_by(of as usize)
-            .map(|number| Home::new(self.seed, number, &self.leaks))
-            .collect();
+        let numbers = (share..self.homes).step_by(of as usize);
+        let (mut homes, mut households) = (Vec::new(), Vec::new());
+        match self.profile {
+            Profile::Paper => {
+                homes = numbers
+                    .map(|number| Home::new(self.seed, number, &self.leaks))
+                    .collect();
+            }
+            Profile::Household => {
+                let start_ms = self.start_ms();
+                let household = |number| {
+                    let household = Household::new(self.seed, number, start_ms, &self.leaks);
+                    match self.late {
+                        Late::Paper => household,
+                        Late::None => household.with_good_radio(),
+                    }
+                };
+                households = numbers.map(household).collect();
+            }
+        }
         Readings {
             homes,
+            households,
             start_ms: self.start_ms(),
             tick: 0,
             ticks: self.ticks(),
@@ -100,9 +132,13 @@ impl Scenario {
         truth::of(self)
     }
 
-    /// How many messages the run has.
+    /// How many messages the run has. A household's are counted by living through the run.
     #[must_use]
     pub fn total(&self) -> u64 {
+        match self.profile {
+            Profile::Paper => {}
+            Profile::Household => return self.readings().map(|_| 1).sum(),
+        }
         let days = u64::from(self.days);
         let daily = 7 * TICKS_A_DAY + 2 + MOVEMENTS_A_DAY as u64;
         u64::from(self.homes) * (days * daily + self.late.total(self.ticks()))
@@ -132,6 +168,7 @@ impl Scenario {
 #[derive(Debug)]
 pub struct Readings {
     homes: Vec<Home>,
+    households: Vec<Household>,
     start_ms: i64,
     /// The tick to come.
     tick: u64,
@@ -174,7 +211,19 @@ impl Readings {
         if midnight && tick < self.ticks {
             self.plan_movements(day, at_ms);
         }
+        self.live(tick, at_ms);
         true
+    }
+
+    fn live(&mut self, tick: u64, at_ms: i64) {
+        if tick == 0 || self.households.is_empty() {
+            return;
+        }
+        for household in &mut self.households {
+            household.quarter_hour(tick, at_ms, &mut self.ready);
+        }
+        // Stable: what is sent at one moment stays in a home's order.
+        self.ready.sort_by_key(|reading| reading.at_ms);
     }
 
     fn move_until(&mut self, at_ms: i64) {

@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat};
 use serde::Serialize;
 
 use crate::fleet;
-use crate::leak::{Leak, Place};
+use crate::leak::{Leak, Place, Shape};
 use crate::scenario::Scenario;
 
 /// A leak as it was in one home, cut to the run. As JSON it is one line of `sluice-sim truth`.
@@ -23,7 +23,10 @@ pub struct Truth {
     pub start: String,
     /// When it stopped, or the run did.
     pub end: String,
-    /// Litres an hour, or watts.
+    /// How it ran: `ramp` or `flapper`; absent where it was constant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shape: Option<&'static str>,
+    /// Litres an hour, or watts: while a flapper runs, at the end of a ramp.
     pub rate: f64,
     /// `L/h` or `W`.
     pub unit: &'static str,
@@ -70,6 +73,7 @@ fn in_home(scenario: &Scenario, leak: &Leak, home: u32) -> Option<Truth> {
             .collect(),
         start: rfc3339(from_ms),
         end: rfc3339(until_ms),
+        shape: (leak.shape != Shape::Constant).then(|| leak.shape.word()),
         rate: leak.rate(),
         unit,
         litres,

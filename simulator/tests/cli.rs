@@ -79,7 +79,10 @@ fn wrong_usage_exits_with_2_and_says_what_is_allowed() {
         ("generate --days 40000", "1..=36525"),
         ("generate --start 2020-13-01", "a day is YYYY-MM-DD"),
         ("generate --start 1999-12-31", "from 2000-01-01"),
-        ("generate --profile household", "[possible values: paper]"),
+        (
+            "generate --profile palace",
+            "[possible values: paper, household]",
+        ),
         ("publish --speed fast", "a number above 0, or max"),
         ("publish --qos 3", "it is 0, 1 or 2"),
         ("publish --clients 2", "--clients 2 is more than --homes 1"),

@@ -411,6 +411,7 @@ proptest! {
             from_ms,
             until_ms: from_ms + minutes * 60_000,
             home: None,
+            shape: simulator::Shape::Constant,
         };
         let tight = Scenario { days: 11, late: Late::None, ..Scenario::default() };
         let leaking = Scenario { leaks: vec![leak], ..tight.clone() };

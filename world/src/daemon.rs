@@ -3,7 +3,7 @@
 
 use std::env;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -37,8 +37,34 @@ pub struct Daemon {
     process: Process,
     /// Where it listens for MQTT.
     pub mqtt: SocketAddr,
+    /// Where it listens for MQTT over TLS, if it does.
+    pub tls: Option<SocketAddr>,
+    /// Where it listens for MQTT over WebSocket, if it does.
+    pub websocket: Option<SocketAddr>,
     /// Where it answers.
     pub api: Api,
+}
+
+/// The memory of a process, while it lives.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    pid: u32,
+}
+
+impl Memory {
+    /// What of it is in RAM.
+    ///
+    /// # Panics
+    /// When the process has ended.
+    #[must_use]
+    pub fn resident_bytes(self) -> u64 {
+        let path = format!("/proc/{}/status", self.pid);
+        let status = fs::read_to_string(&path).unwrap_or_else(|why| panic!("{path}: {why}"));
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kb = resident.and_then(|text| text.trim().strip_suffix(" kB"));
+        let kb: Option<u64> = kb.and_then(|kb| kb.trim().parse().ok());
+        kb.expect("Linux says how much is resident") * 1024
+    }
 }
 
 /// A child that does not outlive its test.
@@ -92,6 +118,25 @@ impl Place {
     /// Writes another configuration.
     pub fn configure(&self, config: &str) {
         fs::write(self.config(), config).expect("the test's directory takes files");
+    }
+
+    /// Adds keys to a section that the configuration has.
+    ///
+    /// # Panics
+    /// When it has no such section.
+    pub fn add(&self, section: &str, keys: &str) {
+        let config = fs::read_to_string(self.config()).expect("it was written here");
+        let head = format!("\n[{section}]\n");
+        assert!(config.contains(&head), "the configuration has [{section}]");
+        self.configure(&config.replacen(&head, &format!("{head}{keys}\n"), 1));
+    }
+
+    /// Writes a file beside the configuration, and says where it is.
+    #[must_use]
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.dir.path().join(name);
+        fs::write(&path, text).expect("the test's directory takes files");
+        path
     }
 
     /// The configuration's file.
@@ -154,6 +199,24 @@ impl Place {
         output.expect("the binary was built just now")
     }
 
+    /// The same, with something to read on standard input.
+    ///
+    /// # Panics
+    /// When there is no binary to start, or it reads nothing.
+    #[must_use]
+    pub fn sluice_reads(&self, arguments: &[&str], input: &str) -> Output {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary was built just now");
+        let stdin = child.stdin.take();
+        let written = stdin.expect("it is piped").write_all(input.as_bytes());
+        written.expect("it reads");
+        child.wait_with_output().expect("it is our child")
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
         command
@@ -181,13 +244,16 @@ impl Starting {
             let line: Value = serde_json::from_str(&line).unwrap_or_default();
             let fields = &line["fields"];
             if fields["message"] == "ready" {
-                let address = |of: &str| -> SocketAddr {
-                    let text = fields[of].as_str().unwrap_or_default();
-                    text.parse().expect("it says where it listens")
+                let address = |of: &str| -> Option<SocketAddr> {
+                    let text = fields[of].as_str()?;
+                    Some(text.parse().expect("an address and a port"))
                 };
+                let always = |of: &str| address(of).expect("it says where it listens");
                 return Daemon {
-                    mqtt: address("mqtt"),
-                    api: Api::at(address("http")),
+                    mqtt: always("mqtt"),
+                    tls: address("tls"),
+                    websocket: address("websocket"),
+                    api: Api::at(always("http")),
                     process: self.process,
                 };
             }
@@ -201,35 +267,56 @@ impl Starting {
 }
 
 impl Daemon {
+    /// Its memory.
+    #[must_use]
+    pub fn memory(&self) -> Memory {
+        Memory {
+            pid: self.process.child.id(),
+        }
+    }
+
     /// kill -9.
     pub fn kill(mut self) {
         self.process.kill();
     }
 
-    /// Memory it occupies, bytes, as the kernel counts it.
-    ///
-    /// # Panics
-    /// When there is no /proc, or the daemon is gone.
-    #[must_use]
-    pub fn resident_bytes(&self) -> u64 {
-        let status = format!("/proc/{}/status", self.process.child.id());
-        let status = fs::read_to_string(status).expect("the daemon runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        let kib = kib.and_then(|kib| kib.trim().parse::<u64>().ok());
-        kib.expect("the kernel says how much it occupies") * 1024
+    /// SIGTERM.
+    pub fn terminate(&self) {
+        self.signal("TERM");
     }
 
-    /// SIGTERM.
+    /// SIGHUP: it reads its configuration again.
+    pub fn reload(&self) {
+        self.signal("HUP");
+    }
+
+    /// Waits until its log says these words, and returns the line.
     ///
     /// # Panics
-    /// When no shell can send it.
-    pub fn terminate(&self) {
+    /// When it ends instead.
+    pub fn says(&mut self, words: &str) -> String {
+        loop {
+            match self.process.next_line() {
+                Some(line) if line.contains(words) => return line,
+                Some(_) => {}
+                None => panic!("the daemon ended: {:#?}", self.process.said),
+            }
+        }
+    }
+
+    fn signal(&self, name: &str) {
         let pid = self.process.child.id().to_string();
         let sent = Command::new("sh")
-            .args(["-c", "kill -TERM \"$0\"", &pid])
+            .args(["-c", "kill -\"$1\" \"$0\"", &pid, name])
             .status();
-        assert!(sent.is_ok_and(|status| status.success()), "kill -TERM");
+        assert!(sent.is_ok_and(|status| status.success()), "kill -{name}");
+    }
+
+    /// Waits until it has ended by itself; every line that it has logged.
+    #[must_use]
+    pub fn ended_saying(mut self) -> Vec<String> {
+        while self.process.next_line().is_some() {}
+        std::mem::take(&mut self.process.said)
     }
 
     /// Waits until it has ended by itself.
@@ -283,7 +370,19 @@ fn binary() -> &'static Path {
             Some(other) => other,
         };
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo)
+        let mut build = Command::new(cargo);
+        // What cargo tells this test of itself would make build scripts run again that ask for it,
+        // and everything after them be built again.
+        for (name, _) in env::vars_os() {
+            let told = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+            if told
+                .iter()
+                .any(|prefix| name.to_string_lossy().starts_with(prefix))
+            {
+                build.env_remove(name);
+            }
+        }
+        let built = build
             .args(["build", "--quiet", "-p", "gateway", "--bin", "sluice"])
             .args(["--profile", name, "--target-dir"])
             .arg(target)

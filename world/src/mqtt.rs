@@ -22,6 +22,8 @@ pub const PUBREL: u8 = 0x62;
 pub const PUBCOMP: u8 = 0x70;
 /// PINGREQ, whole.
 pub const PINGREQ: [u8; 2] = [0xC0, 0];
+/// First byte of a PINGRESP.
+pub const PINGRESP: u8 = 0xD0;
 /// DISCONNECT, whole.
 pub const DISCONNECT: [u8; 2] = [0xE0, 0];
 

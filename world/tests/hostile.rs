@@ -167,7 +167,7 @@ async fn a_flood_of_spoilt_packets_hurts_nobody_else() {
         }
         polite.beside(&mut villains).await;
         if part == 0 {
-            warm = daemon.resident_bytes();
+            warm = daemon.memory().resident_bytes();
         }
     }
     grew_little(&daemon, warm);
@@ -176,7 +176,7 @@ async fn a_flood_of_spoilt_packets_hurts_nobody_else() {
 }
 
 fn grew_little(daemon: &Daemon, before: u64) {
-    let after = daemon.resident_bytes();
+    let after = daemon.memory().resident_bytes();
     eprintln!("{} KiB, then {} KiB", before >> 10, after >> 10);
     assert!(after < before + GROWTH, "from {before} to {after} bytes");
 }
@@ -215,7 +215,7 @@ async fn subscribers_who_never_read_cost_their_bounds_and_no_more() {
     let daemon = place.start();
     let mut polite = Polite::at(&daemon).await;
     polite.turn().await;
-    let before = daemon.resident_bytes();
+    let before = daemon.memory().resident_bytes();
     let mut asleep = Vec::new();
     for sleeper in 0..sleepers {
         let id = format!("sleeper {sleeper}");
@@ -253,7 +253,7 @@ async fn floods_of_every_kind_leave_the_others_their_share() {
         "retained messages, each with a topic of its own",
         "connections",
     ] {
-        let before = daemon.resident_bytes();
+        let before = daemon.memory().resident_bytes();
         let mut polite = Polite::at(&daemon).await;
         let mut villains = JoinSet::new();
         for villain in 0..3 {

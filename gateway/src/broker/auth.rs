@@ -1,9 +1,12 @@
-//! Who a client is and what it may do. The broker asks; this file holds the question's shape, the rules
-//! that hold for everyone, and the answer of a home that listens on loopback only: everybody may.
+//! Who a client is and what it may do. The broker asks; this file holds the question's shape, and the answer
+//! of a broker without users: everybody may. The answers of a gateway are those of `access`.
 
+use super::allowed::Allowed;
+use super::name;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 
 /// What a CONNECT claims.
 #[derive(Debug)]
@@ -38,54 +41,113 @@ impl Peer {
     }
 }
 
-/// Who a client turned out to be.
+/// Who a client turned out to be, and what it may do under its client id. Made once a connection, so that a
+/// message costs a look and not a search.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Identity {
+pub struct Permit {
     /// `None`: anonymous.
     pub user: Option<String>,
+    /// What it was granted for.
+    pub proof: Proof,
+    /// Topics to publish to. The site's own topics are those of `acl`, whatever stands here.
+    pub publish: Allowed,
+    /// Filters to subscribe to.
+    pub subscribe: Allowed,
+}
+
+/// What a permit was granted for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Proof {
+    /// A claim that nobody checked.
+    #[default]
+    Claim,
+    /// Coming from this machine.
+    Local,
+    /// A password; the mark is another one when the password has changed.
+    Password {
+        /// Made by whoever granted it, for itself.
+        mark: u64,
+    },
+    /// A client certificate.
+    Certificate,
+}
+
+impl Permit {
+    /// Whether its holder may publish to `topic`.
+    #[must_use]
+    pub fn may_publish(&self, topic: &str) -> bool {
+        self.publish.topic(topic)
+    }
+
+    /// Whether its holder may subscribe to `filter`, shared or not. Never to what is no filter.
+    #[must_use]
+    pub fn may_subscribe(&self, filter: &str) -> bool {
+        name::filter(filter).is_some_and(|filter| self.subscribe.filter(filter.path))
+    }
 }
 
 /// The answer to a CONNECT.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// Welcome.
-    Granted(Identity),
+    Granted(Arc<Permit>),
     /// Wrong name or password.
     BadCredentials,
     /// Known, but not allowed here.
     Denied,
+    /// There is no time to check: try again later.
+    Busy,
+    /// Too many failed before it: try again later.
+    TooSoon,
+}
+
+/// What has become of a permit since it was granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It holds.
+    Same,
+    /// Its holder goes on under this one.
+    Changed(Arc<Permit>),
+    /// Its holder has to prove itself again; its session is judged by this one meanwhile.
+    Unproven(Arc<Permit>),
+    /// Nobody of that name may come any more.
+    Gone,
 }
 
 /// A pending [`Admission`]: checking a password may take a while and happens off the runtime's threads.
 pub type Pending<'a> = Pin<Box<dyn Future<Output = Admission> + Send + 'a>>;
 
-/// Decides about clients. Filters per user are its business; the site's own topics are those of `acl`.
+/// Decides about clients. After its answers have changed, [`super::Broker::review`] is called.
 pub trait Access: Send + Sync + 'static {
     /// Checks a CONNECT.
     fn admit<'a>(&'a self, credentials: Credentials<'a>) -> Pending<'a>;
 
-    /// Whether `who` may publish to `topic`.
-    fn may_publish(&self, who: &Identity, client_id: &str, topic: &str) -> bool;
+    /// What has become of a permit that was granted to this client.
+    fn standing(&self, permit: &Permit, client_id: &str) -> Standing;
 
-    /// Whether `who` may subscribe to `filter`.
-    fn may_subscribe(&self, who: &Identity, client_id: &str, filter: &str) -> bool;
+    /// What a client of this user may do, for the session that it left behind; `None`: nothing, because
+    /// the user is no more.
+    fn absent(&self, user: Option<&str>, client_id: &str) -> Option<Permit>;
 }
 
-/// Everybody may do everything.
+/// Everybody may do everything, under whatever name.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Open;
 
 impl Access for Open {
     fn admit<'a>(&'a self, credentials: Credentials<'a>) -> Pending<'a> {
-        let user = credentials.username.map(str::to_owned);
-        Box::pin(std::future::ready(Admission::Granted(Identity { user })))
+        let permit = Permit {
+            user: credentials.username.map(str::to_owned),
+            ..Permit::default()
+        };
+        Box::pin(std::future::ready(Admission::Granted(Arc::new(permit))))
     }
 
-    fn may_publish(&self, _who: &Identity, _client_id: &str, _topic: &str) -> bool {
-        true
+    fn standing(&self, _permit: &Permit, _client_id: &str) -> Standing {
+        Standing::Same
     }
 
-    fn may_subscribe(&self, _who: &Identity, _client_id: &str, _filter: &str) -> bool {
-        true
+    fn absent(&self, _user: Option<&str>, _client_id: &str) -> Option<Permit> {
+        Some(Permit::default())
     }
 }

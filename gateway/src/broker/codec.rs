@@ -50,6 +50,7 @@ pub(crate) enum Reason {
     BadUserNameOrPassword = 0x86,
     NotAuthorized = 0x87,
     ServerUnavailable = 0x88,
+    ServerBusy = 0x89,
     ServerShuttingDown = 0x8B,
     BadAuthenticationMethod = 0x8C,
     KeepAliveTimeout = 0x8D,
@@ -62,6 +63,7 @@ pub(crate) enum Reason {
     PacketTooLarge = 0x95,
     QuotaExceeded = 0x97,
     AdministrativeAction = 0x98,
+    ConnectionRateExceeded = 0x9F,
 }
 
 /// A packet that ends its connection.

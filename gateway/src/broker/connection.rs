@@ -7,20 +7,24 @@ mod leave;
 mod subscribe;
 mod uptake;
 
-use super::auth::{Identity, Peer};
+use super::auth::{Peer, Permit, Standing};
 use super::codec::{self, Bad};
+use super::door::Place;
 use super::hub::{Hub, Will};
 use super::intake::{BrokerWrite, Incoming, Line, Mapper, Order, Reply, Submission};
 use super::limits::{
     EAGER_WITHIN, MAIL_HIGH, MAX_PENDING, READ_LARGEST, READ_SMALLEST, WRITE_HIGH,
 };
+use super::mailbox::Taken;
 use super::message::Qos;
 use super::pass::pass;
-use super::session::{Sent, Session, Step};
-use super::slot::Slot;
+use super::session::{Sent, Session, Step, Whereabouts};
+use super::slot::{Promise, Slot};
 use super::stats::Stats;
-use super::{Core, locked, now, session};
+use super::{Core, now, session};
 use bytes::BytesMut;
+use futures_util::FutureExt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -43,8 +47,12 @@ enum End {
     Stalled,
     /// Told from outside.
     Told(Order),
+    /// Its user is gone or has to log in again, or may not hold what it holds.
+    Revoked,
     /// A commit failed, or the writer is gone.
     Unwritten,
+    /// A fault of our own.
+    Panicked,
 }
 
 /// Something to apply.
@@ -60,7 +68,7 @@ struct Connection<'a, M: Mapper> {
     session: Session,
     slot: Arc<Slot>,
     line: Arc<Line>,
-    identity: Identity,
+    permit: Arc<Permit>,
     will: Option<Box<Will>>,
     /// Whether the store holds rows of this client.
     has_rows: bool,
@@ -70,6 +78,9 @@ struct Connection<'a, M: Mapper> {
     read_size: usize,
     /// Rows to hand over with the next submission.
     writes: Vec<BrokerWrite>,
+    /// Retained messages to hand over with it, for a persistent session.
+    promises: Vec<Promise>,
+    seat: Seat,
     last_ack: Option<Instant>,
     heard: Instant,
     keep_alive: Option<Duration>,
@@ -78,45 +89,59 @@ struct Connection<'a, M: Mapper> {
     counted: usize,
 }
 
-/// Serves one connection to its end.
-pub(crate) async fn run<M: Mapper, S>(core: &Arc<Core<M>>, mut stream: S, peer: Peer)
+/// Serves one connection to its end. A fault of our own costs this connection, and nobody else anything.
+pub(crate) async fn run<M: Mapper, S>(core: &Arc<Core<M>>, mut stream: S, peer: Peer, place: &Place)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let Some(mut connection) = greet::greet(core, &mut stream, &peer).await else {
-        return;
+    // What may be broken inside is not used after a panic: the socket is closed, the session fails what it
+    // was at.
+    let greeting = AssertUnwindSafe(greet::greet(core, &mut stream, &peer, place));
+    let mut connection = match greeting.catch_unwind().await {
+        Ok(Some(connection)) => connection,
+        Ok(None) => return,
+        Err(_) => {
+            tracing::error!(?peer, "greeting a client failed for a fault of our own");
+            return;
+        }
     };
-    // Should the task panic, the client id must not stay taken.
-    let seat = Seat {
-        hub: &core.hub,
-        slot: Arc::clone(&connection.slot),
-        kept: true,
-    };
-    let end = connection.serve(&mut stream).await;
+    let serving = AssertUnwindSafe(connection.serve(&mut stream));
+    let end = serving.catch_unwind().await.unwrap_or(End::Panicked);
     tracing::debug!(
         client = &*connection.session.client,
         ?end,
         "connection ends"
     );
     connection.leave(&mut stream, end).await;
-    seat.given_up();
 }
 
-struct Seat<'a> {
-    hub: &'a Hub,
+/// Holds a client id. Should the task fail where nothing can be saved, the id must not stay taken.
+struct Seat {
+    hub: Arc<Hub>,
     slot: Arc<Slot>,
     kept: bool,
 }
 
-impl Seat<'_> {
-    fn given_up(mut self) {
+impl Seat {
+    fn taken(hub: &Arc<Hub>, slot: &Arc<Slot>) -> Self {
+        Self {
+            hub: Arc::clone(hub),
+            slot: Arc::clone(slot),
+            kept: true,
+        }
+    }
+
+    fn given_up(&mut self) {
         self.kept = false;
     }
 }
 
-impl Drop for Seat<'_> {
+impl Drop for Seat {
     fn drop(&mut self) {
         if self.kept {
+            if self.slot.is_durable() {
+                self.hub.abandon_rows(&self.slot.client);
+            }
             self.hub.end(&self.slot);
         }
     }
@@ -127,6 +152,11 @@ impl<M: Mapper> Connection<'_, M> {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
+        self.count_output();
+        // Users may have changed since they were asked, and a session since it was left.
+        if let Err(end) = self.review() {
+            return end;
+        }
         let (mut reader, mut writer) = tokio::io::split(stream);
         let line = Arc::clone(&self.line);
         let tick = tokio::time::sleep_until(self.next_tick().into());
@@ -213,12 +243,52 @@ impl<M: Mapper> Connection<'_, M> {
                 return Err(End::Told(order));
             }
         }
+        if self.line.take_review() {
+            self.review()?;
+        }
         if was_full {
             // Packets may stand in the buffer that there was no room for.
             self.take_in().await?;
         }
         self.pump();
         Ok(())
+    }
+
+    /// Looks again at what its user may do. A session that holds a subscription that its user may not ends
+    /// with its connection, queue and all: MQTT has no word for a subscription taken away, and a client
+    /// that comes back to no session subscribes anew and is told.
+    fn review(&mut self) -> Result<(), End> {
+        let standing = self.core.access.standing(&self.permit, &self.slot.client);
+        let proven = match standing {
+            Standing::Same => true,
+            Standing::Changed(permit) => {
+                self.permit = permit;
+                true
+            }
+            Standing::Unproven(permit) => {
+                self.permit = permit;
+                false
+            }
+            Standing::Gone => {
+                self.session.memory.expiry_s = 0;
+                self.will = None;
+                return Err(End::Revoked);
+            }
+        };
+        let permit = &self.permit;
+        self.will.take_if(|will| {
+            let topic = std::str::from_utf8(&will.topic).unwrap_or_default();
+            !permit.may_publish(topic)
+        });
+        let fits = self.slot.fits(permit);
+        if !fits {
+            self.session.memory.expiry_s = 0;
+        }
+        if proven && fits {
+            Ok(())
+        } else {
+            Err(End::Revoked)
+        }
     }
 
     fn collect_receipts(&mut self) -> Result<(), End> {
@@ -297,11 +367,9 @@ impl<M: Mapper> Connection<'_, M> {
                 break;
             };
             Stats::add(&self.core.stats.packets_in, 1);
-            let (core, identity, client) = (self.core, &self.identity, &self.slot.client);
-            let may_publish = |topic: &str| {
-                core.own_topics.may_publish(topic)
-                    && core.access.may_publish(identity, client, topic)
-            };
+            let (core, permit) = (self.core, &self.permit);
+            let may_publish =
+                |topic: &str| core.own_topics.may_publish(topic) && permit.may_publish(topic);
             let step = self
                 .session
                 .on_packet(packet, may_publish, &mut self.output, &mut self.writes)
@@ -349,17 +417,16 @@ impl<M: Mapper> Connection<'_, M> {
     async fn submit(&mut self, mut submission: Submission<M::Mapped>) -> Result<(), End> {
         if self.session.take_dirty() {
             self.has_rows = true;
-            let state = session::encode(&self.session.memory, &locked(&self.slot.subscriptions));
-            self.writes.push(BrokerWrite::SessionSet {
-                client: self.slot.client.as_ref().to_owned(),
-                state,
-            });
+            let memory = &self.session.memory;
+            self.writes
+                .push(session::row(&self.slot, memory, Whereabouts::Here));
         }
         submission.settles = self.session.take_unsubmitted();
-        if submission.incoming.is_empty() && self.writes.is_empty() && submission.settles == 0 {
+        submission.promises.append(&mut self.promises);
+        submission.writes.append(&mut self.writes);
+        if !submission.wants_commit() && submission.incoming.is_empty() && submission.settles == 0 {
             return Ok(());
         }
-        submission.writes.append(&mut self.writes);
         if !submission.incoming.is_empty() {
             let count = submission.incoming.len() as u64;
             Stats::add(&self.core.stats.messages_in, count);
@@ -381,7 +448,7 @@ impl<M: Mapper> Connection<'_, M> {
                 .is_some_and(|last| now().duration_since(last) < EAGER_WITHIN);
         // A window that fills would stand still until the commit, QoS 0 too.
         let filling = self.session.pending() >= MAX_PENDING / 2;
-        submission.eager |= backlog || filling;
+        submission.eager |= backlog || filling || self.session.waits_for_release();
         submission.reply = Reply::to(&self.line);
         match self.intake.try_send(submission) {
             Ok(()) => Ok(()),
@@ -408,21 +475,18 @@ impl<M: Mapper> Connection<'_, M> {
                 writes,
                 ..
             } = self;
-            let window = session.room();
-            let mut payload = 0;
-            let mut outcome = None;
-            let more = self.slot.take(1, window, |delivery| {
-                payload = delivery.message.payload().len();
-                outcome = Some(session.send(delivery, output, writes, now));
-            });
-            match outcome {
-                Some(Sent::Sent) => {
-                    sent += 1;
-                    sent_bytes += payload;
+            let more = self.slot.take(1, |delivery| {
+                let payload = delivery.message.payload().len();
+                match session.send(delivery, output, writes, now) {
+                    Sent::Yes => {
+                        sent += 1;
+                        sent_bytes += payload;
+                    }
+                    Sent::Discarded => discarded += 1,
+                    Sent::NotNow(delivery) => return Taken::NotNow(delivery),
                 }
-                Some(Sent::Discarded) => discarded += 1,
-                None => {}
-            }
+                Taken::Yes
+            });
             if !more {
                 break;
             }

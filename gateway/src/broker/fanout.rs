@@ -4,8 +4,10 @@
 
 use super::hub::{Hub, Subscription};
 use super::intake::{Incoming, Submission};
+use super::lifetime::Present;
 use super::message::{Delivery, Message, Qos};
-use super::slot::Slot;
+use super::retained::Room;
+use super::slot::{Promise, Slot};
 use super::stats::Stats;
 use super::{locked, now};
 use crate::store::BrokerWrite;
@@ -25,19 +27,30 @@ pub(crate) struct Plan {
     passed: bool,
     deliveries: Vec<Planned>,
     keeps: Vec<Keep>,
+    /// Retained messages for a subscription that it makes.
+    subscribed: Vec<Promise>,
+    /// Messages of earlier commits for those who subscribed meanwhile.
+    overdue: Vec<Promise>,
 }
 
 #[derive(Debug)]
 struct Planned {
     /// Which publish of the submission.
     index: usize,
-    slot: Arc<Slot>,
-    delivery: Delivery,
+    mail: Mail,
+}
+
+#[derive(Debug)]
+enum Mail {
+    /// It has its place already, and its row in this commit.
+    Promised(Promise),
+    /// No row is kept of it, and its place is found when it is delivered.
+    Unkept(Arc<Slot>, Delivery),
 }
 
 #[derive(Debug)]
 enum Keep {
-    Set(Arc<Message>),
+    Set(Arc<Message>, Room),
     Clear(Arc<Message>),
 }
 
@@ -65,9 +78,8 @@ impl Fanout {
         let mut retained = locked(&self.hub.retained);
         for (topic, payload, qos) in messages {
             let message = Arc::new(Message::new(topic, payload, qos, true));
-            if retained.promise(&message) {
-                retained.release(&message);
-                retained.set(message);
+            if let Some(room) = retained.promise(&message) {
+                retained.keep(message, room);
             }
         }
     }
@@ -75,34 +87,25 @@ impl Fanout {
     /// Before the commit: appends the rows that must be in the same transaction, in the order in which they
     /// must be applied. Call it once a submission, in the order of arrival.
     pub fn writes<D>(&self, submission: &mut Submission<D>, rows: &mut Vec<BrokerWrite>) {
-        let plan = self.plan(&submission.incoming, submission.passed);
-        let kept = if submission.derived {
-            &[]
-        } else {
-            plan.keeps.as_slice()
+        let mut plan = self.plan(&submission.incoming, submission.passed);
+        plan.overdue.append(&mut locked(&self.hub.overdue));
+        plan.subscribed.append(&mut submission.promises);
+        let mut rows = Rows {
+            hub: &self.hub,
+            present: None,
+            out: rows,
         };
-        for keep in kept {
-            rows.push(match keep {
-                Keep::Set(message) => BrokerWrite::RetainSet {
-                    topic: message.topic_str().to_owned(),
-                    message: message.encode(),
-                },
-                Keep::Clear(message) => BrokerWrite::RetainClear {
-                    topic: message.topic_str().to_owned(),
-                },
-            });
+        if !submission.derived {
+            plan.keeps.iter().for_each(|keep| rows.keep(keep));
         }
-        for planned in &plan.deliveries {
-            if let Some(ordinal) = planned.delivery.ordinal {
-                let client = planned.slot.client.as_ref().to_owned();
-                rows.push(BrokerWrite::QueuePush {
-                    client,
-                    ordinal,
-                    message: planned.delivery.encode(),
-                });
-            }
-        }
-        rows.append(&mut submission.writes);
+        let planned = plan.deliveries.iter().filter_map(Planned::promise);
+        let queued = plan.overdue.iter().chain(planned);
+        queued.for_each(|promise| rows.queue(promise));
+        rows.out.append(&mut submission.writes);
+        // After what may end an earlier session of the same client.
+        plan.subscribed
+            .iter()
+            .for_each(|promise| rows.queue(promise));
         submission.plan = Some(plan);
     }
 
@@ -116,24 +119,25 @@ impl Fanout {
             passed,
             ..
         } = submission;
-        let plan = plan.unwrap_or_else(|| self.plan(&incoming, passed));
+        let mut plan = plan.unwrap_or_else(|| self.plan(&incoming, passed));
+        let subscribed = std::mem::take(&mut plan.subscribed);
         self.deliver(&incoming, plan);
         reply.committed(settles);
+        // After the SUBACK that it answers: not every client knows its subscription before.
+        subscribed.into_iter().for_each(Promise::keep);
     }
 
     /// The commit failed: nothing is delivered, the connection closes unacknowledged.
     pub fn failed<D>(&self, submission: Submission<D>) {
         Stats::add(&self.hub.stats.failed, submission.incoming.len() as u64);
-        let Some(plan) = &submission.plan else { return };
-        for planned in &plan.deliveries {
-            if planned.delivery.ordinal.is_some() {
-                planned.slot.cancel(planned.delivery.message.weight());
-            }
-        }
+        let Some(plan) = submission.plan else { return };
+        // Its own promises take themselves back; those of earlier commits wait for the next.
+        locked(&self.hub.overdue).extend(plan.overdue);
         let mut retained = locked(&self.hub.retained);
-        for keep in &plan.keeps {
-            if let Keep::Set(message) = keep {
-                retained.release(message);
+        for keep in plan.keeps {
+            match keep {
+                Keep::Set(_, room) => retained.release(room),
+                Keep::Clear(_) => {}
             }
         }
         // Dropping the submission drops its reply, which tells the connection.
@@ -145,6 +149,8 @@ impl Fanout {
             passed,
             deliveries: Vec::new(),
             keeps: Vec::new(),
+            subscribed: Vec::new(),
+            overdue: Vec::new(),
         };
         let quiet = self.hub.is_quiet();
         if quiet && !incoming.iter().any(|incoming| incoming.retain) {
@@ -156,7 +162,7 @@ impl Fanout {
         let mut scratch = Vec::new();
         for (index, publish) in incoming.iter().enumerate() {
             scratch.clear();
-            if !(passed && publish.qos == Qos::AtMostOnce) {
+            if !has_passed(passed, publish.qos) {
                 routing.trie.matches(
                     publish.topic_str(),
                     |subscription| subscription.slot.is_here(),
@@ -170,24 +176,15 @@ impl Fanout {
             if publish.retain {
                 self.keep(&message, &mut plan.keeps);
             }
-            merge(
-                &mut scratch,
-                publish.origin,
-                &message,
-                |slot, mut delivery| {
-                    if slot.is_durable() && delivery.qos > Qos::AtMostOnce {
-                        let Some(ordinal) = slot.reserve(message.weight()) else {
-                            return;
-                        };
-                        delivery.ordinal = Some(ordinal);
-                    }
-                    plan.deliveries.push(Planned {
-                        index,
-                        slot: Arc::clone(slot),
-                        delivery,
-                    });
-                },
-            );
+            merge(&mut scratch, publish.origin, &message, |slot, delivery| {
+                let mail = if slot.keeps(delivery.qos) {
+                    slot.promise(delivery).map(Mail::Promised)
+                } else {
+                    Some(Mail::Unkept(Arc::clone(slot), delivery))
+                };
+                let planned = mail.map(|mail| Planned { index, mail });
+                plan.deliveries.extend(planned);
+            });
         }
         plan
     }
@@ -197,8 +194,8 @@ impl Fanout {
         if message.payload().is_empty() {
             // Cleared even where nothing is held: an earlier publish of this group may set it.
             keeps.push(Keep::Clear(Arc::clone(message)));
-        } else if retained.promise(message) {
-            keeps.push(Keep::Set(Arc::clone(message)));
+        } else if let Some(room) = retained.promise(message) {
+            keeps.push(Keep::Set(Arc::clone(message), room));
         } else {
             Stats::add(&self.hub.stats.retain_refused, 1);
             tracing::warn!(
@@ -210,55 +207,120 @@ impl Fanout {
     }
 
     fn deliver<D>(&self, incoming: &[Incoming<D>], plan: Plan) {
-        if plan.keeps.is_empty() && plan.deliveries.is_empty() && self.hub.is_quiet() {
+        let Plan {
+            generation,
+            passed,
+            deliveries,
+            keeps,
+            subscribed: _,
+            overdue,
+        } = plan;
+        overdue.into_iter().for_each(Promise::keep);
+        if keeps.is_empty() && deliveries.is_empty() && self.hub.is_quiet() {
             return;
         }
         // Under the routing lock, so that a new subscriber sees a message either retained or live.
         let routing = self.hub.routing();
-        if !plan.keeps.is_empty() {
+        if !keeps.is_empty() {
             let mut retained = locked(&self.hub.retained);
-            for keep in &plan.keeps {
+            for keep in keeps {
                 match keep {
                     // A newer one may have been retained since.
-                    Keep::Set(message) if plan.has_passed(message.qos()) => {
-                        retained.release(message);
+                    Keep::Set(message, room) if has_passed(passed, message.qos()) => {
+                        retained.release(room);
                     }
-                    Keep::Set(message) => {
-                        retained.release(message);
-                        retained.set(Arc::clone(message));
-                    }
-                    Keep::Clear(message) if plan.has_passed(message.qos()) => {}
+                    Keep::Set(message, room) => retained.keep(message, room),
+                    Keep::Clear(message) if has_passed(passed, message.qos()) => {}
                     Keep::Clear(message) => retained.clear(message.topic_str()),
                 }
             }
         }
-        let late = if routing.generation == plan.generation {
+        let late = if routing.generation == generation {
             Vec::new()
         } else {
-            subscribed_meanwhile(&routing.trie, incoming, &plan)
+            let is_due = |publish: &Incoming<D>| !has_passed(passed, publish.qos);
+            subscribed_meanwhile(&routing.trie, incoming, is_due, &deliveries)
         };
-        for planned in plan.deliveries {
-            planned.send();
+        for planned in deliveries {
+            match planned.mail {
+                Mail::Promised(promise) => promise.keep(),
+                Mail::Unkept(slot, delivery) => send(&slot, delivery),
+            }
         }
-        for planned in late {
-            planned.send();
+        for (slot, delivery) in late {
+            if slot.keeps(delivery.qos) {
+                // It stands in the queue now, behind what is retained, and goes once it has a row.
+                locked(&self.hub.overdue).extend(slot.promise(delivery));
+            } else {
+                send(&slot, delivery);
+            }
         }
     }
 }
 
-impl Plan {
-    fn has_passed(&self, qos: Qos) -> bool {
-        self.passed && qos == Qos::AtMostOnce
+/// Rows of the transaction in the making.
+struct Rows<'a> {
+    hub: &'a Hub,
+    /// Read when the first row needs it: most commits of readings have none.
+    present: Option<Present>,
+    out: &'a mut Vec<BrokerWrite>,
+}
+
+impl Rows<'_> {
+    fn present(&mut self) -> Present {
+        *self.present.get_or_insert_with(|| self.hub.present())
+    }
+
+    fn keep(&mut self, keep: &Keep) {
+        let row = match keep {
+            Keep::Set(message, _) => BrokerWrite::RetainSet {
+                topic: message.topic_str().to_owned(),
+                message: message.encode(self.present()),
+            },
+            Keep::Clear(message) => BrokerWrite::RetainClear {
+                topic: message.topic_str().to_owned(),
+            },
+        };
+        self.out.push(row);
+    }
+
+    fn queue(&mut self, promise: &Promise) {
+        let delivery = promise.delivery();
+        if let Some(ordinal) = delivery.ordinal {
+            let row = BrokerWrite::QueuePush {
+                client: promise.slot().client.as_ref().to_owned(),
+                ordinal,
+                message: delivery.encode(self.present()),
+            };
+            self.out.push(row);
+        }
     }
 }
 
 impl Planned {
-    fn send(self) {
-        if self.delivery.ordinal.is_some() {
-            self.slot.put_reserved(self.delivery);
-        } else if self.slot.accepts(self.delivery.qos) {
-            self.slot.put(self.delivery);
+    fn promise(&self) -> Option<&Promise> {
+        match &self.mail {
+            Mail::Promised(promise) => Some(promise),
+            Mail::Unkept(..) => None,
         }
+    }
+
+    fn slot(&self) -> &Slot {
+        match &self.mail {
+            Mail::Promised(promise) => promise.slot(),
+            Mail::Unkept(slot, _) => slot,
+        }
+    }
+}
+
+/// Whether a publish of a submission that has `passed` was delivered, and retained in memory, when it came.
+fn has_passed(passed: bool, qos: Qos) -> bool {
+    passed && qos == Qos::AtMostOnce
+}
+
+fn send(slot: &Slot, delivery: Delivery) {
+    if slot.accepts(delivery.qos) {
+        slot.put(delivery);
     }
 }
 
@@ -266,11 +328,12 @@ impl Planned {
 fn subscribed_meanwhile<D>(
     trie: &super::trie::Trie<Subscription>,
     incoming: &[Incoming<D>],
-    plan: &Plan,
-) -> Vec<Planned> {
+    is_due: impl Fn(&Incoming<D>) -> bool,
+    planned: &[Planned],
+) -> Vec<(Arc<Slot>, Delivery)> {
     let mut late = Vec::new();
     for (index, publish) in incoming.iter().enumerate() {
-        if plan.has_passed(publish.qos) {
+        if !is_due(publish) {
             continue;
         }
         let mut scratch = Vec::new();
@@ -278,10 +341,9 @@ fn subscribed_meanwhile<D>(
             publish.topic_str(),
             |_| true,
             |key, subscription| {
-                let served = plan
-                    .deliveries
+                let served = planned
                     .iter()
-                    .any(|planned| planned.index == index && planned.slot.key == key);
+                    .any(|planned| planned.index == index && planned.slot().key == key);
                 if !subscription.shared && !served {
                     scratch.push((key, subscription));
                 }
@@ -294,13 +356,7 @@ fn subscribed_meanwhile<D>(
             &mut scratch,
             publish.origin,
             &message(publish),
-            |slot, delivery| {
-                late.push(Planned {
-                    index,
-                    slot: Arc::clone(slot),
-                    delivery,
-                });
-            },
+            |slot, delivery| late.push((Arc::clone(slot), delivery)),
         );
     }
     late
@@ -357,8 +413,10 @@ mod tests {
     use super::*;
     use crate::broker::intake::Reply;
     use crate::broker::limits::Limits;
+    use crate::broker::mailbox::Taken;
     use crate::broker::slot::Grant;
     use crate::broker::{hub::RetainHandling, name};
+    use crate::clock::Clock;
     use bytes::Bytes;
 
     fn submission(payload: &'static str, retain: bool) -> Submission<()> {
@@ -377,17 +435,17 @@ mod tests {
     }
 
     fn hub(limits: Limits) -> Arc<Hub> {
-        Arc::new(Hub::new(limits, Arc::default()))
+        Arc::new(Hub::new(limits, Arc::default(), Clock::machine()))
     }
 
     fn subscriber(hub: &Arc<Hub>) -> Arc<Slot> {
         let slot = hub.internal_slot("s", &hub.limits);
         slot.attach(Some(Arc::default()));
-        subscribe(hub, &slot);
+        assert_eq!(subscribe(hub, &slot).len(), 0, "it is not persistent");
         slot
     }
 
-    fn subscribe(hub: &Arc<Hub>, slot: &Arc<Slot>) {
+    fn subscribe(hub: &Arc<Hub>, slot: &Arc<Slot>) -> Vec<Promise> {
         let grant = Grant {
             qos: Qos::AtLeastOnce,
             no_local: false,
@@ -395,13 +453,14 @@ mod tests {
             identifier: None,
         };
         let filter = name::filter("t").expect("a valid filter");
-        hub.subscribe(slot, "t", filter, grant, RetainHandling::Always, now());
+        hub.subscribe(slot, "t", filter, grant, RetainHandling::Always, now())
     }
 
     fn mail(slot: &Slot) -> Vec<String> {
         let mut payloads = Vec::new();
-        slot.take(usize::MAX, usize::MAX, |delivery| {
+        slot.take(usize::MAX, |delivery| {
             payloads.push(String::from_utf8_lossy(delivery.message.payload()).into_owned());
+            Taken::Yes
         });
         payloads
     }
@@ -458,5 +517,80 @@ mod tests {
         }
         assert_eq!(mail(&slot), ["1", "2"]);
         assert_eq!(Stats::read(&hub.stats.dropped), 1);
+    }
+
+    /// A session that stays, and a subscription of it that waits for the writer.
+    fn resident(hub: &Arc<Hub>) -> (Arc<Slot>, Submission<()>) {
+        let slot = hub.internal_slot("r", &hub.limits);
+        slot.set_durable(true);
+        slot.attach(Some(Arc::default()));
+        let mut subscribing = Submission::new(Reply::nobody());
+        subscribing.promises = subscribe(hub, &slot);
+        (slot, subscribing)
+    }
+
+    /// Payloads that have rows, in order of the rows.
+    fn commit(fanout: &Fanout, mut submission: Submission<()>) -> Vec<String> {
+        let mut rows = Vec::new();
+        fanout.writes(&mut submission, &mut rows);
+        fanout.committed(submission);
+        let queued = rows.into_iter().filter_map(|row| match row {
+            BrokerWrite::QueuePush { message, .. } => message.last().copied().map(char::from),
+            BrokerWrite::RetainSet { .. }
+            | BrokerWrite::RetainClear { .. }
+            | BrokerWrite::SessionSet { .. }
+            | BrokerWrite::SessionDrop { .. }
+            | BrokerWrite::QueueRelease { .. }
+            | BrokerWrite::QueuePop { .. }
+            | BrokerWrite::UserSet { .. }
+            | BrokerWrite::UserDrop { .. } => None,
+        });
+        queued.map(String::from).collect()
+    }
+
+    #[test]
+    fn what_is_retained_comes_before_what_is_published_later_though_it_is_committed_later() {
+        let hub = hub(Limits::default());
+        let fanout = Fanout::new(Arc::clone(&hub));
+        commit(&fanout, submission("1", true));
+        let (slot, subscribing) = resident(&hub);
+        commit(&fanout, submission("2", true));
+        assert_eq!(
+            mail(&slot),
+            [""; 0],
+            "1 is not on disk, and 2 comes after it"
+        );
+        commit(&fanout, subscribing);
+        assert_eq!(mail(&slot), ["1", "2"]);
+    }
+
+    #[test]
+    fn a_persistent_session_that_subscribes_between_plan_and_commit_gets_the_message_with_the_next_commit()
+     {
+        let hub = hub(Limits::default());
+        let fanout = Fanout::new(Arc::clone(&hub));
+        let mut before = submission("1", false);
+        fanout.writes(&mut before, &mut Vec::new());
+        let (slot, mut subscribing) = resident(&hub);
+        fanout.committed(before);
+        assert_eq!(mail(&slot), [""; 0], "it has no row yet");
+        fanout.writes(&mut subscribing, &mut Vec::new());
+        fanout.failed(subscribing);
+        assert_eq!(mail(&slot), [""; 0], "it still has none");
+        commit(&fanout, Submission::new(Reply::nobody()));
+        assert_eq!(mail(&slot), ["1"]);
+        assert_eq!(slot.waiting(), (0, 0));
+    }
+
+    #[test]
+    fn a_subscription_whose_commit_fails_takes_what_is_retained_back() {
+        let hub = hub(Limits::default());
+        let fanout = Fanout::new(Arc::clone(&hub));
+        commit(&fanout, submission("1", true));
+        let (slot, mut subscribing) = resident(&hub);
+        fanout.writes(&mut subscribing, &mut Vec::new());
+        fanout.failed(subscribing);
+        commit(&fanout, submission("2", false));
+        assert_eq!(mail(&slot), ["2"]);
     }
 }

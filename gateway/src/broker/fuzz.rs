@@ -6,7 +6,7 @@ use super::intake::BrokerWrite;
 use super::limits::{MAX_PENDING, RECEIVED_IDS, SUBSCRIPTIONS_PER_CLIENT, TOPIC_BYTES};
 use super::message::{Delivery, Message, Qos};
 use super::name;
-use super::session::{Memory, Session, Step};
+use super::session::{Memory, Sent, Session, Step};
 use super::{Limits, now};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
@@ -133,6 +133,8 @@ struct Talk {
     input: BytesMut,
     /// Submitted and not settled.
     submitted: u64,
+    /// The last one sent to a persistent session.
+    ordinal: u64,
 }
 
 pub(crate) fn session(input: &[u8]) {
@@ -205,6 +207,7 @@ impl Talk {
             writes: Vec::new(),
             input: BytesMut::new(),
             submitted: 0,
+            ordinal: 0,
         };
         talk.session.resume(&mut talk.out, &mut talk.writes, now());
         talk
@@ -214,7 +217,9 @@ impl Talk {
     fn again(&mut self) {
         let memory = std::mem::take(&mut self.session.memory);
         let kept = memory.expiry(&Limits::default()).as_secs() > 0;
+        let ordinal = memory.sent;
         *self = Self::new(self.connect.clone(), kept.then_some(memory));
+        self.ordinal = if kept { ordinal } else { 0 };
     }
 
     fn read(&mut self) {
@@ -243,12 +248,14 @@ impl Talk {
             payload: Bytes::new(),
             properties: None,
         });
-        if self.session.pending() < MAX_PENDING {
-            self.packet(packet);
-        }
+        self.packet(packet);
     }
 
     fn packet(&mut self, packet: Packet) {
+        if self.session.pending() >= MAX_PENDING {
+            // A connection does not read on.
+            return;
+        }
         let permitted = |topic: &str| topic != "denied";
         let step = self
             .session
@@ -281,18 +288,20 @@ impl Talk {
 
     fn deliver(&mut self, id: u16) {
         let qos = Qos::from_bits(u8::try_from(id % 3).unwrap_or_default()).unwrap_or_default();
-        if qos > Qos::AtMostOnce && self.session.room() == 0 {
-            return;
-        }
-        let message = delivery(Message::new("t", &[b'x'; 8], qos, false), false);
+        let mut message = delivery(Message::new("t", &[b'x'; 8], qos, false), false);
+        let has_row = self.session.is_durable() && qos > Qos::AtMostOnce;
+        message.ordinal = has_row.then_some(self.ordinal + 1);
         let Self {
             session,
             out,
             writes,
             ..
         } = self;
-        // Discarded is right, too, for a client that takes no packet so large.
-        let _either = session.send(message, out, writes, now());
+        match session.send(message, out, writes, now()) {
+            // Discarded is right, too, for a client that takes no packet so large.
+            Sent::Yes | Sent::Discarded => self.ordinal += u64::from(has_row),
+            Sent::NotNow(_) => {}
+        }
     }
 
     /// What must hold whatever was said.

@@ -3,6 +3,7 @@
 
 use super::fanout::Plan;
 use super::message::{Properties, Qos};
+use super::slot::Promise;
 pub(crate) use crate::store::BrokerWrite;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -56,6 +57,8 @@ pub struct Submission<D> {
     pub incoming: Vec<Incoming<D>>,
     /// Session rows that belong to the same transaction; [`super::Fanout::writes`] hands them over.
     pub(crate) writes: Vec<BrokerWrite>,
+    /// Retained messages for a new subscription of a persistent session: their rows go with its commit.
+    pub(crate) promises: Vec<Promise>,
     /// Whether to commit at once: a publisher stands with a full window.
     pub eager: bool,
     /// Its retained messages are made again from the rows at every start: they are not written.
@@ -73,6 +76,7 @@ impl<D> Submission<D> {
         Self {
             incoming: Vec::new(),
             writes: Vec::new(),
+            promises: Vec::new(),
             eager: false,
             derived: false,
             passed: false,
@@ -107,6 +111,7 @@ impl<D> Submission<D> {
     #[must_use]
     pub fn wants_commit(&self) -> bool {
         !self.writes.is_empty()
+            || !self.promises.is_empty()
             || self
                 .incoming
                 .iter()
@@ -133,6 +138,8 @@ pub(crate) struct Line {
     pub(crate) wake: Notify,
     settled: AtomicU64,
     failed: AtomicBool,
+    /// What its user may do has changed.
+    review: AtomicBool,
     order: AtomicU8,
 }
 
@@ -145,6 +152,17 @@ impl Line {
     /// Whether a commit with publishes of this connection failed. Nothing settles after it.
     pub(crate) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
+    }
+
+    /// Has the connection look again at what it may do.
+    pub(crate) fn ask_review(&self) {
+        self.review.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+
+    /// Whether it was asked to since the last call.
+    pub(crate) fn take_review(&self) -> bool {
+        self.review.swap(false, Ordering::AcqRel)
     }
 
     pub(crate) fn order(&self) -> Order {

@@ -71,11 +71,39 @@ pub const MESSAGE_OVERHEAD: usize = 160;
 /// Internal subscribers' queue, messages.
 pub const INTERNAL_QUEUE: usize = 10_000;
 
+/// After a failed accept.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// TCP keep-alive: a peer that is silent for so long is asked whether it is still there,
+pub const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(60);
+
+/// so often,
+pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// and so many times in vain before its connection ends.
+pub const KEEP_ALIVE_PROBES: u32 = 3;
+
+/// Bytes of the name in a client certificate; a longer one names nobody.
+pub const CERTIFIED_NAME_BYTES: usize = 256;
+
+/// Bytes of a WebSocket frame that we send; more to send is more frames.
+pub const FRAME_SENT: usize = 16 * 1024;
+
+/// Bytes that a WebSocket's header may add to an MQTT packet of the largest size: its fixed header.
+pub const PACKET_HEADER: usize = 5;
+
+/// Bytes read from a WebSocket's stream at a time.
+pub const FRAME_READ: usize = 4 * 1024;
+
 /// The bounds a configuration may move.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Connections at a time; further ones are refused.
     pub max_connections: usize,
+    /// Of these, from one address (IPv6: one /64), unless it is loopback.
+    pub max_connections_per_address: usize,
+    /// Of these, before their CONNECT is complete; the longest-silent makes room.
+    pub max_greeting: usize,
     /// Largest packet taken from a client, bytes after the fixed header.
     pub max_packet: usize,
     /// From accept to a complete CONNECT.
@@ -100,6 +128,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: 1000,
+            max_connections_per_address: 250,
+            max_greeting: 256,
             max_packet: 256 * 1024,
             connect_timeout: Duration::from_secs(10),
             max_sessions: 10_000,

@@ -1,6 +1,7 @@
 //! A message on its way to subscribers, free of any connection and protocol version. It owns its bytes:
 //! a queued message of fifty bytes must not keep a read buffer of sixty-four thousand alive.
 
+use super::lifetime::{Present, Remaining};
 use super::limits::MESSAGE_OVERHEAD;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -82,7 +83,7 @@ pub(crate) struct Delivery {
 
 /// Why stored bytes are no message.
 #[derive(Debug, thiserror::Error)]
-pub enum MessageError {
+pub(crate) enum MessageError {
     /// Written by a newer version, or not by us.
     #[error("reading a stored message: format {0:?} is not {FORMAT}")]
     Format(Option<u8>),
@@ -98,6 +99,8 @@ struct Stored<'a> {
     qos: Qos,
     retain: bool,
     properties: Option<Properties>,
+    /// Of its lifetime, where it has one.
+    remaining: Option<Remaining>,
 }
 
 impl Message {
@@ -205,71 +208,160 @@ impl Message {
         self.bytes.len() + extra + MESSAGE_OVERHEAD
     }
 
-    /// For the store. A lifetime is kept as its full length: it starts anew when the message is read back.
+    /// For the store, with what is left of its lifetime.
     #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self, present: Present) -> Vec<u8> {
         let stored = Stored {
             topic: self.topic_str(),
             payload: self.payload(),
             qos: self.qos,
             retain: self.retain,
             properties: self.properties.as_deref().cloned(),
+            remaining: self.expires.map(|end| Remaining::until(end, present)),
         };
         let out = vec![FORMAT];
         postcard::to_extend(&stored, out).expect("writing to memory does not fail")
     }
 
     /// What [`Message::encode`] wrote.
-    pub fn decode(bytes: &[u8], now: Instant) -> Result<Self, MessageError> {
+    pub(crate) fn decode(bytes: &[u8], present: Present) -> Result<Self, MessageError> {
         match bytes.split_first() {
             Some((&FORMAT, body)) => {
                 let stored: Stored<'_> = postcard::from_bytes(body)?;
-                Ok(
-                    Self::new(stored.topic, stored.payload, stored.qos, stored.retain)
-                        .with_properties(stored.properties.map(Box::new), now),
-                )
+                let mut message =
+                    Self::new(stored.topic, stored.payload, stored.qos, stored.retain);
+                message.properties = stored.properties.map(Box::new);
+                message.expires = stored
+                    .remaining
+                    .and_then(|remaining| present.now.checked_add(remaining.left(present)));
+                Ok(message)
             }
             other => Err(MessageError::Format(other.map(|(format, _)| *format))),
+        }
+    }
+}
+
+/// A row of a persistent session's queue.
+#[derive(Debug)]
+pub(crate) enum Queued {
+    /// A message that was not acknowledged yet.
+    Waiting(Delivery),
+    /// The client has it, at QoS 2; it has not said yet that the handshake is over.
+    Released,
+}
+
+impl Queued {
+    /// What [`Delivery::encode`] or [`crate::store::BrokerWrite::QueueRelease`] wrote.
+    pub(crate) fn decode(
+        bytes: &[u8],
+        ordinal: u64,
+        present: Present,
+    ) -> Result<Self, MessageError> {
+        match bytes.split_first() {
+            None => Ok(Self::Released),
+            Some((&FORMAT, body)) => {
+                let ((qos, retain, identifiers), message) = postcard::take_from_bytes(body)?;
+                Ok(Self::Waiting(Delivery {
+                    message: Arc::new(Message::decode(message, present)?),
+                    qos,
+                    retain,
+                    identifiers,
+                    ordinal: Some(ordinal),
+                }))
+            }
+            Some((&format, _)) => Err(MessageError::Format(Some(format))),
         }
     }
 }
 
 impl Delivery {
     /// A row of a persistent session's queue.
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self, present: Present) -> Vec<u8> {
         let head = (self.qos, self.retain, &self.identifiers);
         let mut out =
             postcard::to_extend(&head, vec![FORMAT]).expect("writing to memory does not fail");
-        out.extend_from_slice(&self.message.encode());
+        out.extend_from_slice(&self.message.encode(present));
         out
-    }
-
-    /// What [`Delivery::encode`] wrote.
-    pub(crate) fn decode(bytes: &[u8], ordinal: u64, now: Instant) -> Result<Self, MessageError> {
-        match bytes.split_first() {
-            Some((&FORMAT, body)) => {
-                let ((qos, retain, identifiers), message) = postcard::take_from_bytes(body)?;
-                let message = Arc::new(Message::decode(message, now)?);
-                Ok(Self {
-                    message,
-                    qos,
-                    retain,
-                    identifiers,
-                    ordinal: Some(ordinal),
-                })
-            }
-            other => Err(MessageError::Format(other.map(|(format, _)| *format))),
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::now;
+    use crate::store::document::{example, hex};
+
+    fn at(wall_ms: i64) -> Present {
+        Present {
+            now: now(),
+            wall_ms: Some(wall_ms),
+        }
+    }
+
+    #[test]
+    fn a_row_gives_the_message_back_with_the_lifetime_that_is_left() {
+        let properties = Properties {
+            expiry_s: Some(60),
+            user: vec![("a".into(), "b".into())],
+            ..Properties::default()
+        };
+        let then = at(1_000_000);
+        let message = Message::new("t/x", b"payload", Qos::ExactlyOnce, true)
+            .with_properties(Some(Box::new(properties)), then.now);
+        let delivery = Delivery {
+            message: Arc::new(message),
+            qos: Qos::AtLeastOnce,
+            retain: true,
+            identifiers: vec![5, 6],
+            ordinal: Some(7),
+        };
+        let row = delivery.encode(then);
+        for (wall_ms, left_s) in [(1_000_000, 60), (1_040_000, 20), (1_060_000, 0)] {
+            let later = at(wall_ms);
+            let Ok(Queued::Waiting(read)) = Queued::decode(&row, 7, later) else {
+                panic!("what was written is read")
+            };
+            assert_eq!(read.message.expiry_left_s(later.now), Some(left_s));
+            assert_eq!(read.message.expired(later.now), left_s == 0);
+            assert_eq!(read.message.properties(), delivery.message.properties());
+            assert_eq!(read.message.bytes, delivery.message.bytes);
+            assert_eq!(
+                (read.qos, read.retain, read.identifiers, read.ordinal),
+                (Qos::AtLeastOnce, true, vec![5, 6], Some(7))
+            );
+        }
+    }
+
+    #[test]
+    fn the_queued_message_in_the_document_is_the_one_in_the_store() {
+        let present = at(1_800_000_000_000);
+        let mut message = Message::new("t", b"x", Qos::AtLeastOnce, false);
+        message.expires = Some(present.now + Duration::from_secs(60));
+        let delivery = Delivery {
+            message: Arc::new(message),
+            qos: Qos::AtLeastOnce,
+            retain: false,
+            identifiers: vec![5],
+            ordinal: Some(7),
+        };
+        let written = delivery.encode(present);
+        assert_eq!(hex(&example("queued")), hex(&written));
+    }
+
+    #[test]
+    fn what_was_not_written_so_is_refused() {
+        assert!(matches!(
+            Queued::decode(&[], 1, at(0)),
+            Ok(Queued::Released)
+        ));
+        for row in [&[FORMAT][..], &[FORMAT + 1, 0, 0, 0], &[FORMAT, 9, 9, 9]] {
+            assert!(Queued::decode(row, 1, at(0)).is_err(), "{row:?}");
+        }
+    }
 
     #[test]
     fn a_lifetime_is_sent_on_less_the_whole_seconds_that_it_waited() {
-        let start = crate::broker::now();
+        let start = now();
         let properties = Properties {
             expiry_s: Some(5),
             ..Properties::default()

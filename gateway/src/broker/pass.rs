@@ -7,6 +7,7 @@ use super::hub::Hub;
 use super::intake::Incoming;
 use super::locked;
 use super::message::Qos;
+use std::sync::Arc;
 
 /// Delivers a publish at QoS 0 to those who are here, and retains it in memory. Others wait for the commit.
 pub(super) fn pass<D>(hub: &Hub, publish: &Incoming<D>) {
@@ -29,9 +30,8 @@ pub(super) fn pass<D>(hub: &Hub, publish: &Incoming<D>) {
         let mut retained = locked(&hub.retained);
         if message.payload().is_empty() {
             retained.clear(message.topic_str());
-        } else if retained.promise(&message) {
-            retained.release(&message);
-            retained.set(message.clone());
+        } else if let Some(room) = retained.promise(&message) {
+            retained.keep(Arc::clone(&message), room);
         }
     }
     merge(&mut matched, publish.origin, &message, |slot, delivery| {

@@ -10,11 +10,17 @@ use std::sync::Arc;
 pub(crate) struct Retained {
     topics: BTreeMap<Box<str>, Arc<Message>>,
     bytes: usize,
-    /// Promised to publishes that are on their way to disk.
-    promised_count: usize,
-    promised_bytes: usize,
-    limit_count: usize,
-    limit_bytes: usize,
+    /// To publishes that are on their way to disk.
+    promised: Room,
+    limit: Room,
+}
+
+/// Promised to a message; given back by [`Retained::keep`] or [`Retained::release`].
+#[must_use = "room that is not given back is lost"]
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    count: usize,
+    bytes: usize,
 }
 
 impl Retained {
@@ -22,10 +28,11 @@ impl Retained {
         Self {
             topics: BTreeMap::new(),
             bytes: 0,
-            promised_count: 0,
-            promised_bytes: 0,
-            limit_count,
-            limit_bytes,
+            promised: Room::default(),
+            limit: Room {
+                count: limit_count,
+                bytes: limit_bytes,
+            },
         }
     }
 
@@ -39,28 +46,39 @@ impl Retained {
         self.bytes
     }
 
-    /// Asks for room before the commit. A replacement counts in full until it is settled: an estimate on
-    /// the safe side.
-    #[must_use = "a message without room must not be written"]
-    pub(crate) fn promise(&mut self, message: &Message) -> bool {
-        let new = usize::from(!self.topics.contains_key(message.topic_str()));
-        let fits = self.topics.len() + self.promised_count + new <= self.limit_count
-            && self.bytes + self.promised_bytes + message.weight() <= self.limit_bytes;
-        if fits {
-            self.promised_count += 1;
-            self.promised_bytes += message.weight();
-        }
-        fits
+    /// Asks for room before the commit; `None`: there is none. A replacement needs room for what it is larger
+    /// than the message it replaces.
+    pub(crate) fn promise(&mut self, message: &Message) -> Option<Room> {
+        let held = self.topics.get(message.topic_str());
+        let room = Room {
+            count: usize::from(held.is_none()),
+            bytes: message
+                .weight()
+                .saturating_sub(held.map_or(0, |held| held.weight())),
+        };
+        let fits = self.topics.len() + self.promised.count + room.count <= self.limit.count
+            && self.bytes + self.promised.bytes + room.bytes <= self.limit.bytes;
+        fits.then(|| {
+            self.promised.count += room.count;
+            self.promised.bytes += room.bytes;
+            room
+        })
     }
 
     /// Gives promised room back.
-    pub(crate) fn release(&mut self, message: &Message) {
-        self.promised_count = self.promised_count.saturating_sub(1);
-        self.promised_bytes = self.promised_bytes.saturating_sub(message.weight());
+    pub(crate) fn release(&mut self, room: Room) {
+        self.promised.count -= room.count;
+        self.promised.bytes -= room.bytes;
     }
 
-    /// Sets or replaces; the caller has asked for room, or restores what was stored.
-    pub(crate) fn set(&mut self, message: Arc<Message>) {
+    /// Sets or replaces what there is room for.
+    pub(crate) fn keep(&mut self, message: Arc<Message>, room: Room) {
+        self.release(room);
+        self.restore(message);
+    }
+
+    /// Sets or replaces what was stored, whatever the bounds are now.
+    pub(crate) fn restore(&mut self, message: Arc<Message>) {
         self.bytes += message.weight();
         if let Some(old) = self.topics.insert(message.topic_str().into(), message) {
             self.bytes -= old.weight();
@@ -119,6 +137,7 @@ fn filter_matches(filter: &str, topic: &str) -> bool {
 mod tests {
     use super::*;
     use crate::broker::message::Qos;
+    use proptest::prelude::*;
 
     fn message(topic: &str) -> Arc<Message> {
         Arc::new(Message::new(topic, b"x", Qos::AtMostOnce, true))
@@ -127,7 +146,7 @@ mod tests {
     fn holding(topics: &[&str]) -> Retained {
         let mut retained = Retained::new(100, 100_000);
         for topic in topics {
-            retained.set(message(topic));
+            retained.restore(message(topic));
         }
         retained
     }
@@ -158,12 +177,64 @@ mod tests {
     #[test]
     fn clearing_gives_the_room_back() {
         let mut retained = Retained::new(1, 100_000);
-        assert!(retained.promise(&message("a")));
-        retained.release(&message("a"));
-        retained.set(message("a"));
-        assert!(!retained.promise(&message("b")));
+        let room = retained.promise(&message("a")).expect("it is the first");
+        retained.keep(message("a"), room);
+        assert!(retained.promise(&message("b")).is_none());
         retained.clear("a");
-        assert!(retained.promise(&message("b")));
+        let room = retained.promise(&message("b")).expect("a is gone");
+        retained.release(room);
         assert_eq!(retained.bytes, 0);
+    }
+
+    #[test]
+    fn a_full_store_still_replaces_however_many_replacements_one_commit_holds() {
+        let weight = message("a").weight();
+        let mut retained = Retained::new(2, 2 * weight);
+        for topic in ["a", "b"] {
+            retained.restore(message(topic));
+        }
+        let rooms: Vec<_> = ["a", "b", "a", "a"]
+            .into_iter()
+            .filter_map(|topic| retained.promise(&message(topic)))
+            .collect();
+        assert_eq!(rooms.len(), 4);
+        let larger = Message::new("a", b"xx", Qos::AtMostOnce, true);
+        assert!(retained.promise(&larger).is_none(), "not by a byte");
+    }
+
+    proptest! {
+        /// Whatever is promised, kept, released and cleared in whatever order: both bounds hold, and what is
+        /// counted is what is there.
+        #[test]
+        fn both_bounds_hold_and_nothing_leaks(
+            acts in prop::collection::vec((0..4_u8, 0..6_u8, 0..200_usize), 0..200),
+        ) {
+            let mut retained = Retained::new(4, 1200);
+            let mut promised = Vec::new();
+            for (act, topic, len) in acts {
+                let topic = topic.to_string();
+                match act {
+                    0 | 1 => {
+                        let message = Message::new(&topic, &vec![0; len], Qos::AtMostOnce, true);
+                        if let Some(room) = retained.promise(&message) {
+                            promised.push((Arc::new(message), room));
+                        }
+                    }
+                    // As the writer does: a group is settled whole before the next one is planned.
+                    2 => {
+                        for (message, room) in promised.drain(..) {
+                            retained.keep(message, room);
+                        }
+                        retained.clear(&topic);
+                    }
+                    _ => promised.drain(..).for_each(|(_, room)| retained.release(room)),
+                }
+                let held: usize = retained.topics.values().map(|message| message.weight()).sum();
+                prop_assert_eq!(retained.bytes, held);
+                prop_assert!(retained.len() <= 4 && retained.bytes <= 1200);
+            }
+            promised.drain(..).for_each(|(_, room)| retained.release(room));
+            prop_assert_eq!((retained.promised.count, retained.promised.bytes), (0, 0));
+        }
     }
 }

@@ -8,7 +8,9 @@ mod outbound;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use memory::{Flight, Memory, Stage, decode, encode};
+pub(crate) use memory::{
+    Absence, Flight, Memory, Remembered, Stage, Whereabouts, decode, id_of, row,
+};
 pub(crate) use outbound::Sent;
 
 use super::codec::{
@@ -87,6 +89,8 @@ enum Answer {
     PubAck(u16, Reason),
     PubRec(u16, Reason),
     PubComp(u16, Reason),
+    /// Of a message to the client, whose PUBREC must be on disk first.
+    PubRel(u16),
     Prepared,
 }
 
@@ -363,6 +367,7 @@ impl Session {
             Answer::PubAck(id, reason) => self.say_reason(PUBACK, id, reason, NOT_ALLOWED, out),
             Answer::PubRec(id, reason) => self.say_reason(PUBREC, id, reason, NOT_ALLOWED, out),
             Answer::PubComp(id, reason) => self.say_reason(PUBCOMP, id, reason, NOT_HELD, out),
+            Answer::PubRel(id) => self.released(id, out),
             Answer::Prepared => out.extend(self.prepared.pop_front()),
         }
     }
@@ -378,17 +383,32 @@ impl Session {
     /// The commit failed, or its outcome will not be known: what is owed was not received. The client sends
     /// it again, and then it is new.
     pub(crate) fn fail(&mut self) {
-        for Owed {
-            answer,
-            awaits_commit,
-        } in self.owed.drain(..)
+        while let Some(owed) = self.owed.pop_back() {
+            self.give_up(owed);
+        }
+        self.unsubmitted = 0;
+    }
+
+    /// What no submission carries will never be answered; what one carries still will.
+    pub(crate) fn fail_unsubmitted(&mut self) {
+        while self.unsubmitted > 0
+            && let Some(owed) = self.owed.pop_back()
         {
-            if let (Answer::PubRec(id, _), true) = (answer, awaits_commit) {
+            self.unsubmitted -= u64::from(owed.awaits_commit);
+            self.give_up(owed);
+        }
+    }
+
+    /// Of the owed, the last.
+    fn give_up(&mut self, owed: Owed) {
+        match owed.answer {
+            Answer::PubRec(id, _) if owed.awaits_commit => {
                 self.memory.received.remove(&id);
             }
+            Answer::PubAck(..) => self.unanswered -= 1,
+            Answer::PubRel(id) => self.not_released(id),
+            Answer::Prepared => drop(self.prepared.pop_back()),
+            Answer::Silence | Answer::PubRec(..) | Answer::PubComp(..) => {}
         }
-        self.prepared.clear();
-        self.unsubmitted = 0;
-        self.unanswered = 0;
     }
 }

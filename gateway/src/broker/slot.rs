@@ -1,14 +1,16 @@
 //! One client's place in the broker: its mailbox and its subscriptions. It outlives connections where the
 //! session is persistent. Mail is bounded by count and bytes, its own and everyone's.
 
+use super::auth::Permit;
 use super::intake::Line;
 use super::limits::Limits;
 use super::locked;
+use super::mailbox::{Budget, Full, Mailbox, Place, Taken};
 use super::message::{Delivery, Qos};
 use super::stats::Stats;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Options of one subscription, MQTT 5 section 3.8.3.1.
@@ -20,35 +22,6 @@ pub(crate) struct Grant {
     pub(crate) identifier: Option<u32>,
 }
 
-/// Bytes queued for all sessions together.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    used: AtomicUsize,
-    limit: usize,
-}
-
-impl Budget {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self {
-            used: AtomicUsize::new(0),
-            limit,
-        }
-    }
-
-    fn charge(&self, bytes: usize) -> bool {
-        let before = self.used.fetch_add(bytes, Ordering::Relaxed);
-        if before + bytes > self.limit {
-            self.used.fetch_sub(bytes, Ordering::Relaxed);
-            return false;
-        }
-        true
-    }
-
-    fn refund(&self, bytes: usize) {
-        self.used.fetch_sub(bytes, Ordering::Relaxed);
-    }
-}
-
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) key: u64,
@@ -57,7 +30,7 @@ pub(crate) struct Slot {
     durable: AtomicBool,
     here: AtomicBool,
     pub(crate) subscriptions: Mutex<BTreeMap<String, Grant>>,
-    mailbox: Mutex<Mailbox>,
+    mail: Mutex<Mail>,
     budget: Arc<Budget>,
     stats: Arc<Stats>,
     max_messages: usize,
@@ -65,17 +38,24 @@ pub(crate) struct Slot {
 }
 
 #[derive(Debug, Default)]
-struct Mailbox {
-    queue: VecDeque<Delivery>,
-    /// Messages queued or promised.
-    count: usize,
-    bytes: usize,
-    next_ordinal: u64,
+struct Mail {
+    mailbox: Mailbox,
+    last_ordinal: u64,
     line: Option<Arc<Line>>,
-    /// Whether the present overflow has been logged.
-    overflowing: bool,
+    /// Messages that found no room since the mailbox became full.
+    dropped: u64,
     /// The session is over: what still arrives was under way.
     closed: bool,
+}
+
+/// A message of a persistent session that has its place in the queue and is on its way to disk. Dropped
+/// before [`Promise::keep`], it gives the place back.
+#[derive(Debug)]
+pub(crate) struct Promise {
+    slot: Arc<Slot>,
+    place: Place,
+    /// `None` once it is kept.
+    delivery: Option<Delivery>,
 }
 
 impl Slot {
@@ -92,12 +72,20 @@ impl Slot {
             durable: AtomicBool::new(false),
             here: AtomicBool::new(false),
             subscriptions: Mutex::default(),
-            mailbox: Mutex::default(),
+            mail: Mutex::default(),
             budget,
             stats,
             max_messages: limits.queue_messages,
             max_bytes: limits.queue_bytes,
         }
+    }
+
+    /// Whether its subscriptions are such as the holder of `permit` may have.
+    pub(crate) fn fits(&self, permit: &Permit) -> bool {
+        let subscriptions = locked(&self.subscriptions);
+        subscriptions
+            .keys()
+            .all(|filter| permit.may_subscribe(filter))
     }
 
     pub(crate) fn is_here(&self) -> bool {
@@ -114,142 +102,220 @@ impl Slot {
 
     /// A connection takes the place, or leaves it.
     pub(crate) fn attach(&self, line: Option<Arc<Line>>) {
-        let mut mailbox = locked(&self.mailbox);
+        let mut mail = locked(&self.mail);
         self.here.store(line.is_some(), Ordering::Release);
-        mailbox.line = line;
+        mail.line = line;
     }
 
     /// Whether mail of this QoS is for this slot now: QoS 0 is not kept for the absent.
     pub(crate) fn accepts(&self, qos: Qos) -> bool {
-        self.is_here() || (self.is_durable() && qos > Qos::AtMostOnce)
+        self.is_here() || self.keeps(qos)
     }
 
-    /// Room for a message that is on its way to disk; `None` is a full queue, counted and logged.
-    pub(crate) fn reserve(&self, weight: usize) -> Option<u64> {
-        let mut mailbox = locked(&self.mailbox);
-        self.admit(&mut mailbox, weight).then(|| {
-            mailbox.next_ordinal += 1;
-            mailbox.next_ordinal
-        })
+    /// Whether mail of this QoS belongs on disk before it is sent.
+    pub(crate) fn keeps(&self, qos: Qos) -> bool {
+        self.is_durable() && qos > Qos::AtMostOnce
     }
 
-    /// Gives reserved room back.
-    pub(crate) fn cancel(&self, weight: usize) {
-        self.free(&mut locked(&self.mailbox), 1, weight);
-    }
-
-    /// Puts a message whose room is reserved.
-    pub(crate) fn put_reserved(&self, delivery: Delivery) {
-        let mut mailbox = locked(&self.mailbox);
-        if mailbox.closed {
-            self.free(&mut mailbox, 1, delivery.message.weight());
-        } else {
-            Self::enqueue(&mut mailbox, delivery);
+    /// A place and an ordinal for a message on its way to disk; `None` is a full queue, counted and logged.
+    pub(crate) fn promise(self: &Arc<Self>, mut delivery: Delivery) -> Option<Promise> {
+        let mut mail = locked(&self.mail);
+        let weight = delivery.message.weight();
+        if !self.admit(&mut mail, weight) {
+            return None;
         }
+        mail.last_ordinal += 1;
+        delivery.ordinal = Some(mail.last_ordinal);
+        Some(Promise {
+            slot: Arc::clone(self),
+            place: mail.mailbox.promise(weight),
+            delivery: Some(delivery),
+        })
     }
 
     /// Puts a message if there is room for it.
     pub(crate) fn put(&self, delivery: Delivery) {
-        let mut mailbox = locked(&self.mailbox);
-        if self.admit(&mut mailbox, delivery.message.weight()) {
-            Self::enqueue(&mut mailbox, delivery);
+        let mut mail = locked(&self.mail);
+        if self.admit(&mut mail, delivery.message.weight()) {
+            mail.mailbox.push(delivery);
+            mail.ring();
         }
     }
 
     /// Puts a message that the store held, whatever the bounds are now.
     pub(crate) fn restore(&self, delivery: Delivery) {
-        let mut mailbox = locked(&self.mailbox);
-        let weight = delivery.message.weight();
-        mailbox.count += 1;
-        mailbox.bytes += weight;
-        self.budget.used.fetch_add(weight, Ordering::Relaxed);
-        mailbox.next_ordinal = mailbox.next_ordinal.max(delivery.ordinal.unwrap_or(0));
-        mailbox.queue.push_back(delivery);
+        let mut mail = locked(&self.mail);
+        mail.mailbox
+            .overcharge(delivery.message.weight(), &self.budget);
+        mail.mailbox.push(delivery);
     }
 
-    /// Takes mail in order until `most` messages or `window` of them above QoS 0 are taken.
-    /// Returns whether more waits that could be taken at once.
-    pub(crate) fn take(
-        &self,
-        most: usize,
-        mut window: usize,
-        mut each: impl FnMut(Delivery),
-    ) -> bool {
-        let mut mailbox = locked(&self.mailbox);
-        let mut freed = 0;
-        let mut taken = 0;
-        let mut more = false;
-        while let Some(front) = mailbox.queue.front() {
-            let acknowledged = front.qos > Qos::AtMostOnce;
-            if acknowledged && window == 0 {
-                break;
-            }
-            if taken == most {
-                more = true;
-                break;
-            }
-            window -= usize::from(acknowledged);
-            let delivery = mailbox.queue.pop_front().expect("a front was just seen");
-            freed += delivery.message.weight();
-            taken += 1;
-            each(delivery);
-        }
-        self.free(&mut mailbox, taken, freed);
-        if taken > 0 {
-            mailbox.overflowing = false;
+    /// The ordinals up to this one have been used.
+    pub(crate) fn go_on_after(&self, ordinal: u64) {
+        let mut mail = locked(&self.mail);
+        mail.last_ordinal = mail.last_ordinal.max(ordinal);
+    }
+
+    /// Takes mail in order until `most` messages are taken, one is still on its way to disk, or `each`
+    /// gives one back. Returns whether more waits that could be taken at once.
+    pub(crate) fn take(&self, most: usize, each: impl FnMut(Delivery) -> Taken) -> bool {
+        let mut mail = locked(&self.mail);
+        let before = mail.mailbox.len();
+        let more = mail.mailbox.take(most, each, &self.budget);
+        if mail.dropped > 0 && mail.mailbox.len() < before {
+            let dropped = std::mem::take(&mut mail.dropped);
+            tracing::warn!(client = &*self.client, dropped, "the queue has room again");
         }
         more
     }
 
-    /// Messages in the mailbox or promised to it, and their bytes.
-    pub(crate) fn waiting(&self) -> (usize, usize) {
-        let mailbox = locked(&self.mailbox);
-        (mailbox.count, mailbox.bytes)
-    }
-
     /// Empties the mailbox: the session is over.
     pub(crate) fn clear(&self) {
-        let mut mailbox = locked(&self.mailbox);
-        mailbox.closed = true;
-        let queue = std::mem::take(&mut mailbox.queue);
-        let bytes = queue.iter().map(|delivery| delivery.message.weight()).sum();
-        self.free(&mut mailbox, queue.len(), bytes);
+        let mut mail = locked(&self.mail);
+        mail.closed = true;
+        mail.mailbox.clear(&self.budget);
     }
 
-    fn free(&self, mailbox: &mut Mailbox, count: usize, bytes: usize) {
-        mailbox.count -= count;
-        mailbox.bytes -= bytes;
-        self.budget.refund(bytes);
+    /// Messages that wait, or are on their way to disk, and their bytes.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let mailbox = &locked(&self.mail).mailbox;
+        (mailbox.len(), mailbox.bytes())
     }
 
-    fn admit(&self, mailbox: &mut Mailbox, weight: usize) -> bool {
-        if mailbox.closed {
+    fn admit(&self, mail: &mut Mail, weight: usize) -> bool {
+        if mail.closed {
             return false;
         }
-        let fits = mailbox.count < self.max_messages
-            && mailbox.bytes + weight <= self.max_bytes
-            && self.budget.charge(weight);
-        if fits {
-            mailbox.count += 1;
-            mailbox.bytes += weight;
-        } else {
-            Stats::add(&self.stats.dropped, 1);
-            if !mailbox.overflowing {
-                mailbox.overflowing = true;
-                tracing::warn!(
-                    client = &*self.client,
-                    queued = mailbox.count,
-                    "queue is full: messages are dropped"
-                );
-            }
+        let bounds = (self.max_messages, self.max_bytes);
+        let Err(full) = mail.mailbox.charge(weight, bounds, &self.budget) else {
+            return true;
+        };
+        Stats::add(&self.stats.dropped, 1);
+        match full {
+            Full::Messages | Full::Bytes => {}
+            Full::Total => Stats::add(&self.stats.dropped_in_total, 1),
         }
-        fits
+        if mail.dropped == 0 {
+            tracing::warn!(
+                client = &*self.client,
+                queued = mail.mailbox.len(),
+                reason = full.reason(),
+                "the queue is full: messages for this client are dropped"
+            );
+        }
+        mail.dropped += 1;
+        false
     }
+}
 
-    fn enqueue(mailbox: &mut Mailbox, delivery: Delivery) {
-        mailbox.queue.push_back(delivery);
-        if let Some(line) = &mailbox.line {
+impl Mail {
+    fn ring(&self) {
+        if let Some(line) = &self.line {
             line.wake.notify_one();
         }
+    }
+}
+
+impl Promise {
+    pub(crate) fn slot(&self) -> &Arc<Slot> {
+        &self.slot
+    }
+
+    pub(crate) fn delivery(&self) -> &Delivery {
+        self.delivery
+            .as_ref()
+            .expect("only keeping it takes it away, and that is the end of a promise")
+    }
+
+    /// It is on disk.
+    pub(crate) fn keep(mut self) {
+        if let Some(delivery) = self.delivery.take() {
+            let mut mail = locked(&self.slot.mail);
+            mail.mailbox.keep(self.place, delivery);
+            mail.ring();
+        }
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        if self.delivery.is_some() {
+            let mut mail = locked(&self.slot.mail);
+            mail.mailbox.cancel(self.place, &self.slot.budget);
+            // What waits behind it may go now.
+            mail.ring();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::message::Message;
+
+    fn slot(limits: &Limits, budget: &Arc<Budget>) -> Arc<Slot> {
+        let stats = Arc::default();
+        Arc::new(Slot::new(1, "c".into(), limits, Arc::clone(budget), stats))
+    }
+
+    fn delivery(bytes: usize) -> Delivery {
+        let message = Message::new("t", &vec![b'x'; bytes], Qos::AtLeastOnce, false);
+        Delivery {
+            message: Arc::new(message),
+            qos: Qos::AtLeastOnce,
+            retain: false,
+            identifiers: Vec::new(),
+            ordinal: None,
+        }
+    }
+
+    #[test]
+    fn each_bound_of_the_queue_holds_to_the_message() {
+        let weight = delivery(100).message.weight();
+        let wide = Limits {
+            queue_messages: usize::MAX,
+            queue_bytes: usize::MAX,
+            ..Limits::default()
+        };
+        let messages = Limits {
+            queue_messages: 3,
+            ..wide.clone()
+        };
+        let bytes = Limits {
+            queue_bytes: 3 * weight,
+            ..wide.clone()
+        };
+        for (limits, total, of_all) in [
+            (messages, usize::MAX, 0),
+            (bytes, usize::MAX, 0),
+            (wide, 3 * weight, 1),
+        ] {
+            let budget = Arc::new(Budget::new(total));
+            let slot = slot(&limits, &budget);
+            let promises: Vec<_> = (0..2).filter_map(|_| slot.promise(delivery(100))).collect();
+            slot.put(delivery(100));
+            slot.put(delivery(100));
+            assert_eq!((promises.len(), slot.waiting()), (2, (3, 3 * weight)));
+            assert_eq!(budget.used(), 3 * weight);
+            assert_eq!(Stats::read(&slot.stats.dropped), 1);
+            assert_eq!(Stats::read(&slot.stats.dropped_in_total), of_all);
+            drop(promises);
+            assert_eq!((slot.waiting(), budget.used()), ((1, weight), weight));
+            slot.clear();
+            assert_eq!((slot.waiting(), budget.used()), ((0, 0), 0));
+            assert!(slot.promise(delivery(0)).is_none(), "the session is over");
+        }
+    }
+
+    #[test]
+    fn a_promise_that_outlives_its_session_changes_nothing() {
+        let budget = Arc::new(Budget::new(usize::MAX));
+        let slot = slot(&Limits::default(), &budget);
+        let kept = slot.promise(delivery(1)).expect("there is room");
+        let dropped = slot.promise(delivery(1)).expect("there is room");
+        slot.clear();
+        kept.keep();
+        drop(dropped);
+        assert_eq!((slot.waiting(), budget.used()), ((0, 0), 0));
     }
 }

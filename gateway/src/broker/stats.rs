@@ -11,6 +11,18 @@ pub struct Stats {
     pub accepted: AtomicU64,
     /// Connections refused: too many, not authorised, no valid CONNECT.
     pub refused: AtomicU64,
+    /// Of these, because as many as there may be were there.
+    pub refused_full: AtomicU64,
+    /// Of these, because their address had as many as it may have.
+    pub refused_address: AtomicU64,
+    /// Of these, because they were silent while others came.
+    pub refused_silent: AtomicU64,
+    /// Of these, because TLS was not agreed.
+    pub refused_handshake: AtomicU64,
+    /// Of these, because they did not come as a WebSocket should.
+    pub refused_upgrade: AtomicU64,
+    /// Of these, because the machine could not take them: mostly no file descriptors.
+    pub refused_machine: AtomicU64,
     /// Clients welcomed.
     pub welcomed: AtomicU64,
     /// Packets received, of any type.
@@ -21,6 +33,10 @@ pub struct Stats {
     pub bytes_in: AtomicU64,
     /// Bytes sent.
     pub bytes_out: AtomicU64,
+    /// Log-ins refused: a wrong name or password, or nobody who may come.
+    pub logins_refused: AtomicU64,
+    /// Log-ins put off unchecked: too many at once, or after too many failures.
+    pub logins_put_off: AtomicU64,
     /// PUBLISH packets received.
     pub messages_in: AtomicU64,
     /// PUBLISH packets sent.
@@ -31,12 +47,16 @@ pub struct Stats {
     pub payload_out: AtomicU64,
     /// Messages that fell out of a full queue.
     pub dropped: AtomicU64,
+    /// Those of them that fell out because of all sessions' queues together, not of their own.
+    pub dropped_in_total: AtomicU64,
     /// Messages not delivered because they outlived their expiry or exceed the client's packet size.
     pub discarded: AtomicU64,
     /// Publishes and subscriptions denied.
     pub denied: AtomicU64,
     /// Retained messages refused because the retained store is full.
     pub retain_refused: AtomicU64,
+    /// Sessions that ended before they expired, because too many clients were away.
+    pub sessions_evicted: AtomicU64,
     /// Publishes whose commit failed.
     pub failed: AtomicU64,
     /// Connections ended because the client no longer took what it was sent.

@@ -56,15 +56,16 @@ pub(super) async fn keep_saying<M: Mapper>(core: Arc<Core<M>>, interval: Duratio
     }
 }
 
-/// To those who are here, and retained.
+/// To those who are here, and retained. At QoS 0, whatever was subscribed to: for more, a persistent session's
+/// messages have rows.
 fn say(hub: &Hub, news: Vec<(String, String)>) {
     // Under the routing lock, so that a new subscriber sees a message either retained or live.
     let routing = hub.routing();
     let mut matched = Vec::new();
     for (topic, payload) in news {
-        let message = Message::new(&topic, payload.as_bytes(), Qos::ExactlyOnce, true);
+        let message = Message::new(&topic, payload.as_bytes(), Qos::AtMostOnce, true);
         let message = Arc::new(message);
-        locked(&hub.retained).set(Arc::clone(&message));
+        locked(&hub.retained).restore(Arc::clone(&message));
         matched.clear();
         routing.trie.matches(
             &topic,

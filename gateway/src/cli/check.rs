@@ -2,15 +2,22 @@
 
 use std::io::{self, Write};
 
+use std::path::Path;
+
 use super::SharedArgs;
-use super::exit::Outcome;
+use super::exit::{Exit, Failure, Outcome};
 use super::settings;
+use crate::config::{Config, Problem, Problems};
+use crate::tls::{self, TlsError};
 
 pub(super) fn run(shared: &SharedArgs) -> Outcome {
     let path = settings::path(shared)?;
     let config = settings::load(shared)?;
     for warning in &config.warnings {
         writeln!(io::stderr(), "{warning}")?;
+    }
+    for unknown in files(&config, &path)? {
+        writeln!(io::stderr(), "{unknown}")?;
     }
     for feature in settings::served(&config)? {
         writeln!(io::stderr(), "{}: {feature}", path.display())?;
@@ -21,4 +28,75 @@ pub(super) fn run(shared: &SharedArgs) -> Outcome {
         path.display()
     )?;
     Ok(())
+}
+
+/// What files that the configuration names hold. What this user may not read the daemon's may: that is
+/// told, and nothing is wrong with it.
+fn files(config: &Config, path: &Path) -> Outcome<Vec<Problem>> {
+    let Some(tls) = &config.broker.tls else {
+        return Ok(Vec::new());
+    };
+    let wrong = tls::read(tls).err().unwrap_or_default();
+    let (unknown, wrong): (Vec<_>, Vec<_>) = wrong
+        .iter()
+        .map(|error| (error.is_a_lack_of_permission(), problem(error, path)))
+        .partition(|(lacks_permission, _)| *lacks_permission);
+    let told =
+        |named: Vec<(bool, Problem)>| named.into_iter().map(|(_, problem)| problem).collect();
+    if wrong.is_empty() {
+        return Ok(told(unknown));
+    }
+    Err(Failure::new(Exit::Configuration, Problems(told(wrong))))
+}
+
+fn problem(error: &TlsError, path: &Path) -> Problem {
+    let file = error.file();
+    let text = match error {
+        TlsError::Unusable { .. } => error.to_string(),
+        TlsError::Unreadable { source, .. } if error.is_a_lack_of_permission() => format!(
+            "{error}: {source}; whether it is good is only known to the user that the daemon runs as: check \
+             as that user"
+        ),
+        TlsError::Unreadable { source, .. } => {
+            format!("{error}: {source}; write the path of a PEM file that is there")
+        }
+    };
+    Problem {
+        file: path.display().to_string(),
+        line: Some(file.line),
+        key: file.key.clone(),
+        text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::NamedFile;
+
+    #[test]
+    fn a_file_that_this_user_may_not_read_is_a_remark_and_a_missing_one_a_problem() {
+        let at = |kind: io::ErrorKind| TlsError::Unreadable {
+            file: NamedFile {
+                path: "key.pem".into(),
+                key: "broker.tls_key".to_owned(),
+                line: 7,
+            },
+            source: kind.into(),
+        };
+        let secret = at(io::ErrorKind::PermissionDenied);
+        assert!(secret.is_a_lack_of_permission());
+        assert_eq!(
+            problem(&secret, Path::new("sluice.toml")).to_string(),
+            "sluice.toml:7: broker.tls_key: cannot read key.pem: permission denied; whether it is good is only \
+             known to the user that the daemon runs as: check as that user"
+        );
+        let missing = at(io::ErrorKind::NotFound);
+        assert!(!missing.is_a_lack_of_permission());
+        assert_eq!(
+            problem(&missing, Path::new("sluice.toml")).to_string(),
+            "sluice.toml:7: broker.tls_key: cannot read key.pem: entity not found; write the path of a PEM file \
+             that is there"
+        );
+    }
 }

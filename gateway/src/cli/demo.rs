@@ -11,7 +11,7 @@ use std::str::FromStr;
 use anyhow::Context;
 use chrono::NaiveDate;
 use clap::Args;
-use simulator::{Late, Scenario, publish};
+use simulator::{Late, Profile, Scenario, publish};
 use tempfile::TempDir;
 
 use self::story::Story;
@@ -108,7 +108,8 @@ async fn show(args: DemoArgs) -> Outcome {
     let scenario = scenario(&args)?;
     let place = Place::of(&args)?;
     let running = start(&args, place.path()).await?;
-    let Addresses { mqtt, http } = running.addresses();
+    let Addresses { mqtt, http, .. } = running.addresses();
+    let mqtt = mqtt.context("the demo's broker has no address")?;
     say(&format!(
         "broker mqtt://{mqtt}   page http://{http}/   store {}",
         place.path().display()
@@ -158,6 +159,7 @@ fn scenario(args: &DemoArgs) -> Outcome<Scenario> {
         days: args.days,
         start: FIRST_DAY,
         seed: args.seed,
+        profile: Profile::Paper,
         late: Late::Paper,
         leaks,
     })
@@ -167,7 +169,7 @@ async fn start(args: &DemoArgs, path: &Path) -> Outcome<Running> {
     let mut config = Config::home();
     config.store.path = path.to_owned();
     config.time.clock = ClockMode::Event;
-    config.broker.listen = (Ipv4Addr::LOCALHOST, 0).into();
+    config.broker.listen = Some((Ipv4Addr::LOCALHOST, 0).into());
     config.web.listen = args.listen.unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
     let app = App::build(config, Clock::machine(), rand::random()).await?;
     Ok(app.start()?)

@@ -1,4 +1,4 @@
-//! What an operator changes: `correct` and `late accept`.
+//! What an operator changes: `correct` and `late accept`; and the way of every order, those about users too.
 //!
 //! The daemon is asked over its control socket, since only its writer may write. When it is
 //! stopped, its store is opened and the same order is carried out here.
@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use reqwest::Client;
+use reqwest::{Client, RequestBuilder};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::SharedArgs;
 use super::exit::{Exit, Failure, Outcome};
@@ -99,14 +100,16 @@ pub(super) async fn accept_late(shared: &SharedArgs, args: AcceptArgs) -> Outcom
     Ok(())
 }
 
-async fn carry_out<T: Serialize>(
+/// Has the daemon carry out an order, or carries it out on a stopped daemon's store.
+pub(super) async fn carry_out<T: Serialize>(
     shared: &SharedArgs,
     path: &str,
     asked: &T,
     order: Order,
 ) -> Outcome<Done> {
     let config = settings::load(shared)?;
-    match by_daemon(&config.control.socket, path, asked).await {
+    let asking = |client: &Client| client.post(address(path)).json(asked);
+    match by_daemon(&config.control.socket, asking).await {
         Answer::Done(done) => Ok(done),
         Answer::Failed(why) => Err(why.into()),
         Answer::Nobody(why) => {
@@ -123,26 +126,29 @@ async fn carry_out<T: Serialize>(
 }
 
 /// What comes of asking the daemon.
-enum Answer {
-    Done(Done),
+pub(super) enum Answer<T> {
+    Done(T),
     Failed(anyhow::Error),
     Nobody(anyhow::Error),
 }
 
-async fn by_daemon<T: Serialize>(socket: &Path, path: &str, asked: &T) -> Answer {
+/// Where the operator's socket has a path: the host only has to be one that the daemon is called by.
+pub(super) fn address(path: &str) -> String {
+    format!("http://localhost{path}")
+}
+
+/// Asks the daemon behind `socket`.
+pub(super) async fn by_daemon<T: DeserializeOwned>(
+    socket: &Path,
+    asking: impl FnOnce(&Client) -> RequestBuilder,
+) -> Answer<T> {
     let client = Client::builder()
         .unix_socket(socket)
         .timeout(ANSWER_WITHIN)
         .no_proxy()
         .build();
     let asking = match client {
-        Ok(client) => {
-            client
-                .post(format!("http://localhost{path}"))
-                .json(asked)
-                .send()
-                .await
-        }
+        Ok(client) => asking(&client).send().await,
         Err(error) => Err(error),
     };
     let response = match asking {

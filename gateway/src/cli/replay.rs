@@ -61,7 +61,10 @@ pub(super) async fn run(shared: &SharedArgs, args: ReplayArgs) -> Outcome {
     let gateway = Gateway::find_daemon(shared, &args.ask).await?;
     let broker = match args.broker {
         Some(at) => at,
-        None => settings::load(shared)?.broker.listen,
+        None => settings::load(shared)?
+            .broker
+            .listen
+            .context("[broker] listen is off: say where with --broker")?,
     };
     let before = counters(&gateway).await?;
     let lines = Lines::open(&args.file)?;

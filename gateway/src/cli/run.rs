@@ -12,7 +12,7 @@ use super::settings;
 use crate::app::{App, Running};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::lifecycle::{Asked, Signals};
+use crate::lifecycle::{self, Asked, Signals};
 
 /// Threads for sockets: a gateway waits more than it works.
 const SOCKET_THREADS: usize = 2;
@@ -46,10 +46,17 @@ pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 
 async fn serve(config: Config, path: &Path) -> Outcome {
     let mut signals = Signals::listen().context("cannot listen for signals")?;
+    lifecycle::open_files(config.broker.max_connections);
     let app = App::build(config, Clock::machine(), rand::random()).await?;
     let running = app.with_control().start()?;
     let addresses = running.addresses();
-    tracing::info!(mqtt = %addresses.mqtt, http = %addresses.http, "ready");
+    tracing::info!(
+        mqtt = addresses.mqtt.map(display),
+        tls = addresses.tls.map(display),
+        websocket = addresses.websocket.map(display),
+        http = %addresses.http,
+        "ready"
+    );
     until_stopped(&mut signals, &running, path).await?;
     tracing::info!("draining");
     let store = running.stop().await?;

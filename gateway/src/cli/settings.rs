@@ -69,7 +69,10 @@ pub(super) fn stopped(config: &Config) -> anyhow::Result<(Store, StoreFacts)> {
 pub(super) fn open(config: &Arc<Config>) -> anyhow::Result<(Store, Site)> {
     let file = config.store.path.join(store::FILE);
     if !file.exists() {
-        bail!("there is no store at {}", file.display());
+        bail!(
+            "there is no store at {}: the daemon makes it when it first starts",
+            file.display()
+        );
     }
     let mut store = Store::open(&config.store.path, &store::Options::default())?;
     let site = Site::open(&mut store, Arc::clone(config), &Clock::machine())

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::table::Column::{Number, Text};
 use super::table::{Look, dash, number, percent, printable, size, span, state, table, text};
+use crate::access::{Listed, Origin};
 use crate::rows::{Arrival, Day, Diff, Late, Letter, Rest, Sensor, Status};
 
 /// How the gateway is doing, a line each.
@@ -230,6 +231,37 @@ pub(crate) fn letters(look: Look, rows: &[Letter]) -> String {
             printable(&row.topic),
             printable(&row.reason),
             printable(&row.payload),
+        ]
+    });
+    table(look, &columns, cells)
+}
+
+/// Who may log in.
+pub(super) fn users(look: Look, rows: &[Listed]) -> String {
+    if rows.is_empty() {
+        return "No users: `sluice user add` makes one.\n".to_owned();
+    }
+    let columns = [
+        Text("name"),
+        Text("from"),
+        Text("publish"),
+        Text("subscribe"),
+    ];
+    let reach = |filters: &Option<Vec<String>>| match filters {
+        None => "everything".to_owned(),
+        Some(filters) if filters.is_empty() => "nothing".to_owned(),
+        Some(filters) => printable(&filters.join(" ")),
+    };
+    let cells = rows.iter().map(|row| {
+        let origin = match row.origin {
+            Origin::Configuration => "configuration",
+            Origin::Store => "store",
+        };
+        vec![
+            printable(&row.name),
+            origin.to_owned(),
+            reach(&row.publish),
+            reach(&row.subscribe),
         ]
     });
     table(look, &columns, cells)

@@ -5,39 +5,71 @@ use std::net::SocketAddr;
 use toml::de::DeValue;
 
 use super::raw::Section;
+use super::tls;
 use super::value::{address, choice, count, duration, flag, list, parsed, path, size, url, word};
-use super::{Broker, BrokerMode, External, TlsIdentity, TlsListener, User};
-use crate::source::Filter;
+use super::{Broker, BrokerMode, External, User, WebSocket};
+use crate::access::{Anonymous, Hash, Pattern, user_name};
 
 /// More clients than this need another machine.
 const MAX_CONNECTIONS: usize = 100_000;
 
+/// However small the broker, one address gets this many connections unless told otherwise.
+const LEAST_PER_ADDRESS: usize = 16;
+/// The word that switches the plain listener off.
+const OFF: &str = "off";
+
+/// A device that is away for a month is not on holiday.
+const SESSION_EXPIRY_MS: u64 = 30 * 86_400_000;
+
 pub(super) fn broker(mut broker: Section<'_, '_>) -> Broker {
     let loopback = SocketAddr::from(([127, 0, 0, 1], 1883));
-    let listen = broker.take("listen", address).unwrap_or(loopback);
-    let tls = tls_listener(&mut broker);
-    let websocket_listen = broker.take("websocket_listen", address);
-    let users: Vec<User> = broker
-        .sections("user")
-        .into_iter()
-        .filter_map(user)
-        .collect();
+    let listen = broker
+        .take("listen", address_or_off)
+        .unwrap_or(Some(loopback));
+    let tls_listen = broker.take("tls_listen", address);
+    let websocket = websocket(&mut broker);
+    let over_tls = [
+        ("tls_listen", tls_listen.is_some()),
+        (
+            "websocket_tls",
+            websocket.as_ref().is_some_and(|socket| socket.tls),
+        ),
+    ];
+    let tls = tls::server(&mut broker, over_tls);
+    let users = users(broker.sections("user"));
 
     let listeners = [
-        ("listen", Some(listen)),
-        ("tls_listen", tls.as_ref().map(|tls| tls.listen)),
-        ("websocket_listen", websocket_listen),
+        ("listen", listen),
+        ("tls_listen", tls_listen),
+        (
+            "websocket_listen",
+            websocket.as_ref().map(|socket| socket.listen),
+        ),
     ];
-    let allow_anonymous = allow_anonymous(&mut broker, listeners, users.is_empty());
+    let anonymous = anonymous(&mut broker, listeners, users.is_empty());
+    pages_may_connect(&broker, websocket.as_ref(), anonymous);
+    let mode = broker_mode(&mut broker);
+    if mode == BrokerMode::Embedded && listeners.iter().all(|(_, at)| at.is_none()) {
+        broker.warn(
+            "listen",
+            "is off, and no other listener is there: no client can connect",
+        );
+    }
+    let max_connections = broker
+        .take("max_connections", count(1..=MAX_CONNECTIONS))
+        .unwrap_or(1000);
+    let per_address = count(1..=MAX_CONNECTIONS);
     Broker {
-        mode: broker_mode(&mut broker),
+        mode,
         listen,
+        tls_listen,
         tls,
-        websocket_listen,
-        allow_anonymous,
-        max_connections: broker
-            .take("max_connections", count(1..=MAX_CONNECTIONS))
-            .unwrap_or(1000),
+        websocket,
+        anonymous,
+        max_connections,
+        max_connections_per_address: broker
+            .take("max_connections_per_address", per_address)
+            .unwrap_or((max_connections / 4).max(LEAST_PER_ADDRESS)),
         max_packet: broker
             .take("max_packet", size("1KiB"..="255MiB"))
             .and_then(|bytes| usize::try_from(bytes).ok())
@@ -46,6 +78,9 @@ pub(super) fn broker(mut broker: Section<'_, '_>) -> Broker {
             .take("sys_interval", sys_interval)
             .and_then(|ms| u64::try_from(ms).ok())
             .unwrap_or(10_000),
+        session_expiry_ms: broker
+            .take("session_expiry", duration("1m"..="3650d"))
+            .map_or(SESSION_EXPIRY_MS, i64::unsigned_abs),
         users,
     }
 }
@@ -57,18 +92,83 @@ fn sys_interval(value: &DeValue<'_>) -> Result<i64, String> {
     }
 }
 
+fn address_or_off(value: &DeValue<'_>) -> Result<Option<SocketAddr>, String> {
+    if value.as_str() == Some(OFF) {
+        return Ok(None);
+    }
+    let said = address(value).map_err(|problem| format!("{problem}, or \"{OFF}\""));
+    said.map(Some)
+}
+
+fn websocket(broker: &mut Section<'_, '_>) -> Option<WebSocket> {
+    let listen = broker.take("websocket_listen", address);
+    let tls = broker.take("websocket_tls", flag);
+    let origins = broker.take("websocket_origins", list(parsed(origin, ORIGIN)));
+    for key in ["websocket_tls", "websocket_origins"] {
+        if broker.has(key) && !broker.has("websocket_listen") {
+            broker.problem(
+                key,
+                "needs websocket_listen; write an address and a port there",
+            );
+        }
+    }
+    Some(WebSocket {
+        listen: listen?,
+        tls: tls.unwrap_or(false),
+        origins,
+    })
+}
+
+/// What [`origin`] takes.
+const ORIGIN: &str = "what browsers send, such as \"https://home.example\" or \"http://nas:3000\"";
+
+/// A page's origin as browsers send it: scheme, host, a port where it is not the usual one.
+fn origin(text: &str) -> Result<String, &'static str> {
+    let host = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '/' | '@' | '?' | '#' | '*');
+    match host {
+        Some(host) if !host.is_empty() && host.chars().all(plain) => Ok(text.to_ascii_lowercase()),
+        Some(_) | None => Err("is not the origin of a page"),
+    }
+}
+
+/// A browser takes every page to every address that its machine reaches, loopback too.
+fn pages_may_connect(
+    broker: &Section<'_, '_>,
+    websocket: Option<&WebSocket>,
+    anonymous: Anonymous,
+) {
+    let nobody_logs_in = match anonymous {
+        Anonymous::Everybody | Anonymous::Local => true,
+        Anonymous::Nobody => false,
+    };
+    if nobody_logs_in && websocket.is_some_and(|socket| socket.origins.is_none()) {
+        broker.warn(
+            "websocket_listen",
+            "lets any page in, in any browser that reaches it, because nobody has to log in; write the pages \
+             that may connect in websocket_origins, or allow_anonymous = false",
+        );
+    }
+}
+
 /// Everybody may come from this machine; who may come from the network must be said.
-fn allow_anonymous(
+fn anonymous(
     broker: &mut Section<'_, '_>,
     listeners: [(&str, Option<SocketAddr>); 3],
     nobody_is_named: bool,
-) -> bool {
+) -> Anonymous {
     let said = broker.take("allow_anonymous", flag);
     let open = listeners
         .into_iter()
         .find_map(|(key, listen)| Some((key, listen.filter(|at| !at.ip().is_loopback())?)));
     let Some((key, listen)) = open else {
-        return said.unwrap_or(true);
+        return match said {
+            None => Anonymous::Local,
+            Some(true) => Anonymous::Everybody,
+            Some(false) => Anonymous::Nobody,
+        };
     };
     if !broker.has("allow_anonymous") && nobody_is_named {
         let text = format!(
@@ -78,7 +178,10 @@ fn allow_anonymous(
         );
         broker.problem(key, text);
     }
-    said.unwrap_or(false)
+    match said {
+        Some(true) => Anonymous::Everybody,
+        Some(false) | None => Anonymous::Nobody,
+    }
 }
 
 fn broker_mode(broker: &mut Section<'_, '_>) -> BrokerMode {
@@ -111,55 +214,43 @@ fn broker_mode(broker: &mut Section<'_, '_>) -> BrokerMode {
     }
 }
 
-fn tls_listener(broker: &mut Section<'_, '_>) -> Option<TlsListener> {
-    let listen = broker.take("tls_listen", address);
-    let identity = tls_identity(broker);
-    if broker.has("tls_listen") && !broker.has("tls_cert") && !broker.has("tls_key") {
-        broker.problem(
-            "tls_listen",
-            "needs tls_cert and tls_key; write the paths of two PEM files",
-        );
-    }
-    Some(TlsListener {
-        listen: listen?,
-        identity: identity?,
-    })
-}
-
-/// `tls_cert` and `tls_key`, both or neither.
-pub(super) fn tls_identity(section: &mut Section<'_, '_>) -> Option<TlsIdentity> {
-    let cert = section.take("tls_cert", path);
-    let key = section.take("tls_key", path);
-    for (one, other) in [("tls_cert", "tls_key"), ("tls_key", "tls_cert")] {
-        if section.has(one) && !section.has(other) {
-            section.problem(
-                one,
-                format!("needs {other} too; write the path of a PEM file"),
-            );
+/// Each name once.
+fn users(sections: Vec<Section<'_, '_>>) -> Vec<User> {
+    let mut users: Vec<(User, usize)> = Vec::new();
+    for mut section in sections {
+        let Some(user) = user(&mut section) else {
+            continue;
+        };
+        let line = section.line_of("name");
+        match users.iter().find(|(other, _)| other.name == user.name) {
+            Some((_, earlier)) => {
+                let text = format!(
+                    "{:?} is named on line {earlier} already; write each user once",
+                    user.name
+                );
+                section.problem("name", text);
+            }
+            None => users.push((user, line)),
         }
     }
-    Some(TlsIdentity {
-        cert: cert?,
-        key: key?,
-    })
+    users.into_iter().map(|(user, _)| user).collect()
 }
 
-fn user(mut user: Section<'_, '_>) -> Option<User> {
+fn user(user: &mut Section<'_, '_>) -> Option<User> {
+    let made = "one that `sluice user hash` makes";
     // A wrong hash is not repeated: somebody may have written the password itself.
-    let hash = |value: &DeValue<'_>| match value.as_str() {
-        Some(text) if text.starts_with("$argon2") => Ok(text.to_owned()),
-        Some(_) | None => {
-            Err("is not an argon2 hash; write one that starts with \"$argon2id$\"".to_owned())
-        }
+    let hash = |value: &DeValue<'_>| match value.as_str().map(Hash::parse) {
+        Some(Ok(hash)) => Ok(hash),
+        Some(Err(error)) => Err(format!("{error}; write {made}")),
+        None => Err(format!("is not an argon2 hash; write {made}")),
     };
     let filters = || {
-        list(parsed(
-            Filter::new,
-            "MQTT topic filters such as \"sensors/#\"",
-        ))
+        let allowed = "MQTT topic filters such as \"sensors/#\", with %u for the user's name and %c for the client id";
+        list(parsed(Pattern::new, allowed))
     };
-    let name = user.need("name", "the name to log in with", word);
-    let password_hash = user.need("password_hash", "an argon2 hash", hash);
+    let name = parsed(user_name, "1 to 128 bytes without control characters");
+    let name = user.need("name", "the name to log in with", name);
+    let password_hash = user.need("password_hash", made, hash);
     let publish = user.take("publish", filters());
     let subscribe = user.take("subscribe", filters());
     Some(User {

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 
 use toml::de::DeValue;
 
-use super::broker::tls_identity;
 use super::raw::Section;
+use super::tls;
 use super::value::{
     address, choice, count, duration, flag, list, number, parsed, path, positive, size, url, word,
 };
@@ -87,7 +87,7 @@ pub(super) fn web(mut web: Section<'_, '_>) -> Web {
     }
     Web {
         listen,
-        tls: tls_identity(&mut web),
+        tls: tls::identity(&mut web),
     }
 }
 

@@ -18,20 +18,6 @@ impl Config {
     pub fn unserved(&self) -> Vec<Unserved> {
         let protections = [
             (
-                !self.broker.allow_anonymous,
-                "broker.allow_anonymous = false: this version cannot tell users apart yet; keep the \
-                 broker on loopback or in a network that you trust, and write true",
-            ),
-            (
-                !self.broker.users.is_empty(),
-                "[[broker.user]]: users and their filters are not served by this version yet; leave \
-                 them out",
-            ),
-            (
-                self.broker.tls.is_some(),
-                "broker.tls_listen: TLS is not served by this version yet; leave it out",
-            ),
-            (
                 self.web.tls.is_some(),
                 "web.tls_cert: HTTPS is not served by this version yet; leave it out",
             ),
@@ -42,10 +28,6 @@ impl Config {
             ),
         ];
         let features = [
-            (
-                self.broker.websocket_listen.is_some(),
-                "broker.websocket_listen: not served by this version yet",
-            ),
             (
                 self.upstream.is_some(),
                 "[upstream]: nothing is forwarded by this version yet",

@@ -1,5 +1,6 @@
 //! What an operator may change, and the answer.
 
+use super::users::{MAX_USERS, UserChange};
 use crate::source::Reason;
 use crate::store::StoreError;
 use engine::EventTime;
@@ -26,6 +27,8 @@ pub enum Order {
         /// Event times up to this, in ms UTC.
         to_ms: Option<i64>,
     },
+    /// Changes the users in the store.
+    Users(UserChange),
 }
 
 /// An order on its way to the writer.
@@ -35,8 +38,8 @@ pub struct Command {
     answer: oneshot::Sender<Result<Outcome, Refusal>>,
 }
 
-/// What an order did; it is on disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What an order did to readings; it is on disk. An order about users does nothing to them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// Readings that count now and did not before.
     pub accepted: u64,
@@ -61,6 +64,15 @@ pub enum Refusal {
     /// There were none to accept.
     #[error("no reading that was set aside matches; `sluice late` lists them")]
     NothingLate,
+    /// Another user of that name is in the store.
+    #[error("there is a user called {0} already; `sluice user passwd` gives another password")]
+    UserExists(String),
+    /// No user of that name is in the store.
+    #[error("no user called {0} is in the store; `sluice user list` shows who is there")]
+    UnknownUser(String),
+    /// There is no room for more.
+    #[error("the store holds {MAX_USERS} users, and takes no more")]
+    TooManyUsers,
     /// The disk did not take it.
     #[error("the change was not committed")]
     Store(#[source] StoreError),

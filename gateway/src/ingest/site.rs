@@ -37,6 +37,8 @@ pub struct Site {
     registry: Registry,
     /// The group in the making, with the totals so far.
     group: Group,
+    /// Users that an operator changed in it.
+    users: Vec<BrokerWrite>,
     now: Now,
     changes: Changes,
 }
@@ -100,6 +102,7 @@ impl Site {
         group.new_balances.clear();
         group.readings.clear();
         group.letters.clear();
+        self.users.clear();
         self.changes = Changes::default();
     }
 
@@ -236,10 +239,15 @@ impl Site {
         store: &mut Store,
         rows: &[BrokerWrite],
     ) -> Result<Option<Committed>, StoreError> {
-        if self.group.next_seq == self.group.first_seq && rows.is_empty() {
+        let unchanged = rows.is_empty() && self.users.is_empty();
+        if self.group.next_seq == self.group.first_seq && unchanged {
             return Ok(None);
         }
-        let committed = store.commit(&self.group, rows)?;
+        let committed = if self.users.is_empty() {
+            store.commit(&self.group, rows)?
+        } else {
+            store.commit(&self.group, &[rows, &self.users].concat())?
+        };
         self.announce(store);
         Ok(Some(committed))
     }

@@ -1,13 +1,16 @@
-//! What the broker keeps: retained messages, sessions, and the messages that wait for them.
+//! What the broker keeps: retained messages, sessions, the messages that wait for them, and users.
 //!
-//! Their content is the broker's; here they are bytes under a name.
+//! But for users, their content is the broker's; here they are bytes under a name.
 
 use redb::{ReadTransaction, WriteTransaction};
 
 use super::error::Fault;
 use super::rows;
-use super::tables::{QUEUE, RETAINED, SESSIONS};
-use super::types::BrokerWrite;
+use super::tables::{QUEUE, RETAINED, SESSIONS, USERS};
+use super::types::{BrokerWrite, UserRow};
+
+/// What stands in the place of a message that has been received: no message is empty.
+const RELEASED: &[u8] = &[];
 
 /// Applies `writes`, in order.
 pub(super) fn apply(txn: &WriteTransaction, writes: &[BrokerWrite]) -> Result<(), Fault> {
@@ -24,6 +27,13 @@ pub(super) fn apply(txn: &WriteTransaction, writes: &[BrokerWrite]) -> Result<()
                 let mut table = txn.open_table(SESSIONS)?;
                 table.insert(client.as_str(), rows::pack_opaque(state).as_slice())?;
             }
+            BrokerWrite::UserSet { name, user } => {
+                let mut table = txn.open_table(USERS)?;
+                table.insert(name.as_str(), rows::pack_user(user).as_slice())?;
+            }
+            BrokerWrite::UserDrop { name } => {
+                txn.open_table(USERS)?.remove(name.as_str())?;
+            }
             BrokerWrite::SessionDrop { client } => {
                 let client = client.as_str();
                 txn.open_table(SESSIONS)?.remove(client)?;
@@ -38,6 +48,11 @@ pub(super) fn apply(txn: &WriteTransaction, writes: &[BrokerWrite]) -> Result<()
                 let mut table = txn.open_table(QUEUE)?;
                 let key = (client.as_str(), *ordinal);
                 table.insert(key, rows::pack_opaque(message).as_slice())?;
+            }
+            BrokerWrite::QueueRelease { client, ordinal } => {
+                let mut table = txn.open_table(QUEUE)?;
+                let key = (client.as_str(), *ordinal);
+                table.insert(key, rows::pack_opaque(RELEASED).as_slice())?;
             }
             BrokerWrite::QueuePop { client, ordinal } => {
                 txn.open_table(QUEUE)?.remove((client.as_str(), *ordinal))?;
@@ -66,6 +81,18 @@ fn named(
         let content =
             rows::unpack_opaque(value.value()).map_err(Fault::damaged(name, key.value()))?;
         found.push((key.value().to_owned(), content));
+    }
+    Ok(found)
+}
+
+/// Every user under the name, by name.
+pub(super) fn users(txn: &ReadTransaction) -> Result<Vec<(String, UserRow)>, Fault> {
+    let mut found = Vec::new();
+    for entry in txn.open_table(USERS)?.range::<&str>(..)? {
+        let (name, value) = entry?;
+        let user =
+            rows::unpack_user(value.value()).map_err(Fault::damaged("users", name.value()))?;
+        found.push((name.value().to_owned(), user));
     }
     Ok(found)
 }

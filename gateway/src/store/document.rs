@@ -11,7 +11,7 @@ const DOCUMENT: &str = include_str!("../../../docs/FORMAT.md");
 
 /// The bytes of the example called `name`: on each of its lines they come first, in hex, then two
 /// spaces and what they mean.
-fn example(name: &str) -> Vec<u8> {
+pub(crate) fn example(name: &str) -> Vec<u8> {
     let fence = format!("```hex {name}\n");
     let (_, example) = DOCUMENT
         .split_once(&fence)
@@ -25,7 +25,7 @@ fn example(name: &str) -> Vec<u8> {
         .collect()
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     let hex: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     hex.join(" ")
 }

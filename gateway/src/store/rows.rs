@@ -7,7 +7,7 @@ use engine::{Aggregate, Day, DayRow, DiffKind, DiffRow, EventTime, RestRow, Sens
 
 use super::bytes::{self, Damage, Reader};
 use super::log;
-use super::types::{Checkpoint, Dropped, LateRow, Letter, SensorState};
+use super::types::{Checkpoint, Dropped, LateRow, Letter, SensorState, UserRow};
 
 /// The version of every layout here. One that changes gets a number, and a constant, of its own.
 pub(super) const VERSION: u8 = 1;
@@ -202,6 +202,32 @@ pub(super) fn unpack_letter(seq: u64, value: &[u8]) -> Result<Letter, Damage> {
     })
 }
 
+pub(super) fn pack_user(user: &UserRow) -> Vec<u8> {
+    let put_filters = |out: &mut Vec<u8>, filters: &[String]| {
+        bytes::put_varint(out, filters.len() as u64);
+        for filter in filters {
+            bytes::put_bytes(out, filter.as_bytes());
+        }
+    };
+    row(|out| {
+        bytes::put_bytes(out, user.password_hash.as_bytes());
+        out.push(user.doors);
+        bytes::put_option(out, user.publish.as_deref(), put_filters);
+        bytes::put_option(out, user.subscribe.as_deref(), put_filters);
+    })
+}
+
+pub(super) fn unpack_user(value: &[u8]) -> Result<UserRow, Damage> {
+    read(value, |reader| {
+        Ok(UserRow {
+            password_hash: reader.text()?,
+            doors: reader.u8()?,
+            publish: reader.option(|reader| reader.list(Reader::text))?,
+            subscribe: reader.option(|reader| reader.list(Reader::text))?,
+        })
+    })
+}
+
 /// A text, or bytes that only their writer understands.
 pub(super) fn pack_opaque(content: &[u8]) -> Vec<u8> {
     row(|out| bytes::put_bytes(out, content))
@@ -357,6 +383,12 @@ mod tests {
 
     proptest! {
         #[test]
+        fn users_survive(password_hash: String, doors: u8, publish: Option<Vec<String>>, subscribe: Option<Vec<String>>) {
+            let user = UserRow { password_hash, doors, publish, subscribe };
+            prop_assert_eq!(unpack_user(&pack_user(&user)), Ok(user));
+        }
+
+        #[test]
         fn days_survive(
             values in prop::array::uniform6(value()),
             (code, kind) in (0_u8..6, 0_u8..5),
@@ -438,7 +470,7 @@ mod tests {
             bytes::close(&mut body);
             let _verdict = (unpack_day(&body), unpack_rest(&body), unpack_sensor(SensorId(0), &body));
             let _verdict = (unpack_late(0, &body), unpack_letter(0, &body), unpack_opaque(&body));
-            let _verdict = (unpack_text(&body), unpack_number(&body));
+            let _verdict = (unpack_text(&body), unpack_number(&body), unpack_user(&body));
             let _verdict = (unpack_checkpoint(&body), unpack_seal(&body));
         }
     }

@@ -1,5 +1,7 @@
 //! What goes into the store and comes out of it. Plain data: no bytes, no tables.
 
+use std::fmt;
+
 use engine::{BalanceId, Day, EventTime, RestRow, SensorDay, SensorId};
 
 /// Readings by what became of them, for the life of the store; an undecodable message counts as
@@ -106,6 +108,30 @@ pub struct Group {
     pub letters: Vec<Letter>,
 }
 
+/// A user as the store keeps one; what its texts mean is checked by whoever reads them.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct UserRow {
+    /// Of the password, in the form of argon2.
+    pub password_hash: String,
+    /// One bit each: 1 the broker, 2 the web to look, 4 the web to act.
+    pub doors: u8,
+    /// Filters to publish to; `None`: no limit.
+    pub publish: Option<Vec<String>>,
+    /// Filters to subscribe to; `None`: no limit.
+    pub subscribe: Option<Vec<String>>,
+}
+
+/// Without the hash: it is nobody's business.
+impl fmt::Debug for UserRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserRow")
+            .field("doors", &self.doors)
+            .field("publish", &self.publish)
+            .field("subscribe", &self.subscribe)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A change to what the broker keeps, written in the transaction of the group it arrived with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BrokerWrite {
@@ -128,6 +154,18 @@ pub enum BrokerWrite {
         /// Packed by the broker.
         state: Vec<u8>,
     },
+    /// A user is this.
+    UserSet {
+        /// The name to log in with.
+        name: String,
+        /// The rest.
+        user: UserRow,
+    },
+    /// There is no such user any more.
+    UserDrop {
+        /// The name.
+        name: String,
+    },
     /// A persistent session ended; its queue goes with it.
     SessionDrop {
         /// Its client id.
@@ -141,6 +179,14 @@ pub enum BrokerWrite {
         ordinal: u64,
         /// Packed by the broker.
         message: Vec<u8>,
+    },
+    /// A message of QoS 2 has been received, and waits for the end of its handshake: its content goes, its
+    /// place stays.
+    QueueRelease {
+        /// The session's client id.
+        client: String,
+        /// Its place in the queue.
+        ordinal: u64,
     },
     /// A message waits no longer.
     QueuePop {

@@ -17,7 +17,7 @@ use super::scan::{
     balances, each_block, entry, for_each_group, for_each_head, for_each_late, sensors,
 };
 use super::tables::{DAYS, LATE, LETTERS, LOG, RESTS};
-use super::types::{Fate, LateRow, Letter, Logged, SensorState, StoredReading, Totals};
+use super::types::{Fate, LateRow, Letter, Logged, SensorState, StoredReading, Totals, UserRow};
 use super::{Shared, broker, log, open, rows};
 
 /// A reader's handle. Clones share everything.
@@ -290,6 +290,11 @@ impl View {
     /// Every persistent session's state under its client id, by client id.
     pub fn sessions(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         self.shared.read("read the sessions", broker::sessions)
+    }
+
+    /// Every user under the name to log in with, by name.
+    pub fn users(&self) -> Result<Vec<(String, UserRow)>, StoreError> {
+        self.shared.read("read the users", broker::users)
     }
 
     /// The messages that wait for `client`, each with its ordinal, in order.

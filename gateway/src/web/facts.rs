@@ -23,8 +23,8 @@ use crate::clock::{Clock, Trust};
 use crate::config::{ClockMode, Config, SensorRule};
 use crate::rows::when::{Date, Moment, Span};
 use crate::rows::{
-    BrokerStatus, ClockStatus, Counters, Day, Diff, Explanation, Late, Letter, Point, Reading,
-    Rest, Sensor, Status, StoreStatus, UpstreamStatus, Word,
+    ClockStatus, Counters, Day, Diff, Explanation, Late, Letter, Point, Reading, Rest, Sensor,
+    Status, StoreStatus, UpstreamStatus, Word,
 };
 use crate::store::{Letter as StoredLetter, SensorState, Totals, View};
 
@@ -178,9 +178,7 @@ impl Facts for StoreFacts {
                 commits: self.vitals.commits(),
             },
             upstream: UpstreamStatus::off(),
-            broker: BrokerStatus {
-                connections: self.vitals.connections(),
-            },
+            broker: self.vitals.broker(),
         })
     }
 

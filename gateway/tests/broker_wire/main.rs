@@ -3,12 +3,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod access;
+mod authority;
 mod behaviour;
+mod crowd;
 mod durable;
+mod faults;
 mod foreign;
 mod hostile;
 mod raw;
+mod sessions;
 mod slow;
 mod stand;
 mod strict;
 mod sys;
+mod tls;
+mod websocket;

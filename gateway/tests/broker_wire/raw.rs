@@ -2,14 +2,19 @@
 
 use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Nothing in these tests takes that long.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A stream in both directions, whatever it is made of.
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Wire for S {}
+
 pub(crate) struct Raw {
-    stream: TcpStream,
+    stream: Box<dyn Wire>,
     v5: bool,
 }
 
@@ -53,6 +58,8 @@ pub(crate) struct Hello<'a> {
     pub(crate) v5: bool,
     pub(crate) stay: bool,
     pub(crate) will: Option<(&'a str, &'a str)>,
+    /// Bytes of the properties of the will.
+    pub(crate) will_properties: &'a [u8],
     /// Bytes of the properties of CONNECT.
     pub(crate) properties: &'a [u8],
     pub(crate) keep_alive_s: u16,
@@ -62,6 +69,7 @@ pub(crate) const V4: Hello<'static> = Hello {
     v5: false,
     stay: false,
     will: None,
+    will_properties: &[],
     properties: &[],
     keep_alive_s: 0,
 };
@@ -80,7 +88,8 @@ pub(crate) fn connect(id: &str, hello: Hello<'_>) -> Vec<u8> {
     body.extend(text(id));
     if let Some((topic, payload)) = hello.will {
         if hello.v5 {
-            body.push(0);
+            body.push(u8::try_from(hello.will_properties.len()).unwrap());
+            body.extend(hello.will_properties);
         }
         body.extend(text(topic));
         body.extend(text(payload));
@@ -92,7 +101,27 @@ impl Raw {
     pub(crate) async fn open(address: SocketAddr, v5: bool) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, v5 }
+        Self::over(stream, v5)
+    }
+
+    pub(crate) fn over(stream: impl Wire + 'static, v5: bool) -> Self {
+        Self {
+            stream: Box::new(stream),
+            v5,
+        }
+    }
+
+    /// Connects over a stream that is there.
+    pub(crate) async fn client_over(
+        stream: impl Wire + 'static,
+        id: &str,
+        hello: Hello<'_>,
+    ) -> Self {
+        let mut raw = Self::over(stream, hello.v5);
+        raw.send(&connect(id, hello)).await;
+        let (first, body) = raw.recv().await;
+        assert_eq!((first, body[1]), (0x20, 0), "CONNACK");
+        raw
     }
 
     /// Connects; the answer is (session present, code).
@@ -189,7 +218,7 @@ impl Raw {
         self.send(&packet(first, &id.to_be_bytes())).await;
     }
 
-    pub(crate) async fn subscribe(&mut self, filter: &str, options: u8) -> u8 {
+    pub(crate) async fn send_subscribe(&mut self, filter: &str, options: u8) {
         let mut body = vec![0, 9];
         if self.v5 {
             body.push(0);
@@ -197,6 +226,10 @@ impl Raw {
         body.extend(text(filter));
         body.push(options);
         self.send(&packet(0x82, &body)).await;
+    }
+
+    pub(crate) async fn subscribe(&mut self, filter: &str, options: u8) -> u8 {
+        self.send_subscribe(filter, options).await;
         let (first, body) = self.recv().await;
         assert_eq!((first, &body[..2]), (0x90, &[0, 9][..]));
         *body.last().unwrap()

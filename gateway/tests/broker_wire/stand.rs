@@ -1,6 +1,9 @@
 //! A broker with a writer whose commits the test decides. The rows it commits are kept like a store would.
 
-use gateway::broker::{Broker, BrokerConfig, BrokerWrite, Fanout, Mapper, Restored, Submission};
+use crate::raw::Raw;
+use gateway::broker::{
+    Broker, BrokerConfig, BrokerWrite, Fanout, Mapper, Restored, Submission, Transport,
+};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex};
@@ -15,13 +18,17 @@ pub(crate) enum Disk {
     Fails,
 }
 
+/// A topic that nobody survives reading.
+pub(crate) const POISON: &str = "poison";
+
 /// The mapped value is the payload's length: enough to see that the writer gets it.
 pub(crate) struct Length;
 
 impl Mapper for Length {
     type Mapped = usize;
 
-    fn map(&self, _topic: &str, payload: &[u8]) -> usize {
+    fn map(&self, topic: &str, payload: &[u8]) -> usize {
+        assert_ne!(topic, POISON, "a fault that a test asks for");
         payload.len()
     }
 }
@@ -31,6 +38,8 @@ pub(crate) struct Store {
     pub(crate) retained: BTreeMap<String, Vec<u8>>,
     pub(crate) sessions: BTreeMap<String, Vec<u8>>,
     pub(crate) queued: BTreeMap<(String, u64), Vec<u8>>,
+    /// How often a session's row was written.
+    pub(crate) written: BTreeMap<String, usize>,
     /// Topic and payload of every publish, in commit order.
     pub(crate) published: Vec<(String, Vec<u8>)>,
     submissions: usize,
@@ -41,7 +50,10 @@ impl Store {
         match write {
             BrokerWrite::RetainSet { topic, message } => drop(self.retained.insert(topic, message)),
             BrokerWrite::RetainClear { topic } => drop(self.retained.remove(&topic)),
-            BrokerWrite::SessionSet { client, state } => drop(self.sessions.insert(client, state)),
+            BrokerWrite::SessionSet { client, state } => {
+                *self.written.entry(client.clone()).or_default() += 1;
+                drop(self.sessions.insert(client, state));
+            }
             BrokerWrite::SessionDrop { client } => {
                 self.sessions.remove(&client);
                 self.queued.retain(|(owner, _), _| *owner != client);
@@ -56,8 +68,14 @@ impl Store {
                     "an ordinal is used once"
                 );
             }
+            BrokerWrite::QueueRelease { client, ordinal } => {
+                drop(self.queued.insert((client, ordinal), Vec::new()));
+            }
             BrokerWrite::QueuePop { client, ordinal } => {
                 drop(self.queued.remove(&(client, ordinal)));
+            }
+            BrokerWrite::UserSet { .. } | BrokerWrite::UserDrop { .. } => {
+                panic!("the broker makes no users")
             }
         }
     }
@@ -79,11 +97,13 @@ struct Desk {
     disk: Mutex<(Disk, usize)>,
     changed: Condvar,
     store: Mutex<Store>,
+    committed: Condvar,
 }
 
 pub(crate) struct Stand {
     pub(crate) broker: Broker<Length>,
     pub(crate) address: SocketAddr,
+    config: BrokerConfig,
     desk: Arc<Desk>,
 }
 
@@ -118,6 +138,7 @@ fn write(mut submissions: mpsc::Receiver<Submission<usize>>, fanout: &Fanout, de
                     .push((publish.topic_str().to_owned(), publish.payload.to_vec()));
             }
         }
+        desk.committed.notify_all();
         fanout.committed(submission);
     }
 }
@@ -135,12 +156,13 @@ impl Stand {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (intake, submissions) = mpsc::channel(64);
-        let broker = Broker::start(config, Length, intake, store.restored());
+        let broker = Broker::start(config.clone(), Length, intake, store.restored());
         let fanout = broker.fanout();
         let desk = Arc::new(Desk {
             disk: Mutex::new((Disk::Commits, 0)),
             changed: Condvar::new(),
             store: Mutex::new(store),
+            committed: Condvar::new(),
         });
         let writers = Arc::clone(&desk);
         std::thread::spawn(move || write(submissions, &fanout, &writers));
@@ -148,14 +170,29 @@ impl Stand {
         Self {
             broker,
             address,
+            config,
             desk,
         }
     }
 
+    /// Another listener of the same broker.
+    pub(crate) async fn over(&self, transport: Transport) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        self.broker.listen_over(transport, listener);
+        address
+    }
+
     /// As after kill -9: only what was committed is left.
     pub(crate) async fn restarted(self) -> Self {
+        let config = self.config.clone();
+        self.restarted_as(config).await
+    }
+
+    /// The same under another configuration.
+    pub(crate) async fn restarted_as(self, config: BrokerConfig) -> Self {
         let store = std::mem::take(&mut *self.desk.store.lock().unwrap());
-        Self::start(BrokerConfig::open("home"), store).await
+        Self::start(config, store).await
     }
 
     pub(crate) fn disk(&self, now: Disk) {
@@ -176,6 +213,36 @@ impl Stand {
             assert!(!timeout.timed_out(), "nothing was submitted");
         });
         waiting.await.unwrap();
+    }
+
+    /// Waits until the rows are such.
+    pub(crate) async fn stored(&self, such: impl Fn(&Store) -> bool + Send + 'static) {
+        let desk = Arc::clone(&self.desk);
+        let waiting = tokio::task::spawn_blocking(move || {
+            let store = desk.store.lock().unwrap();
+            let limit = Duration::from_secs(10);
+            let (_store, timeout) = desk
+                .committed
+                .wait_timeout_while(store, limit, |store| !such(store))
+                .unwrap();
+            assert!(!timeout.timed_out(), "the rows never were such");
+        });
+        waiting.await.unwrap();
+    }
+
+    /// The client's connection is lost, and its row says so.
+    pub(crate) async fn loses(&self, client: &'static str, mut raw: Raw) {
+        // Its SUBACK follows the commit of everything before it.
+        raw.subscribe("fence", 0).await;
+        let written = move |store: &Store| store.written.get(client).copied().unwrap_or(0);
+        let before = self.store(written);
+        drop(raw);
+        self.stored(move |store| written(store) > before).await;
+    }
+
+    /// As if others had written to the store.
+    pub(crate) fn edit(&self, change: impl FnOnce(&mut Store)) {
+        change(&mut self.desk.store.lock().unwrap());
     }
 
     pub(crate) fn store<T>(&self, read: impl FnOnce(&Store) -> T) -> T {

@@ -73,7 +73,7 @@ async fn what_it_says_is_retained_and_never_written_not_even_for_persistent_sess
     watcher.send(&packet(0x82, &body)).await;
     let mut came = Vec::new();
     // The answer waits for the commit of the subscription, the message does not.
-    while !(came.contains(&0x90) && came.contains(&0x35)) {
+    while !(came.contains(&0x90) && came.contains(&0x31)) {
         came.push(watcher.recv().await.0);
     }
     let before = stand.submissions();

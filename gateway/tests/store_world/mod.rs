@@ -372,7 +372,7 @@ fn random_writes(dice: &mut Dice) -> Vec<BrokerWrite> {
     let (client, topic) = (format!("c{}", dice.roll(2)), format!("t{}", dice.roll(3)));
     let ordinal = dice.roll(4);
     let message = vec![7; usize::try_from(dice.roll(50)).unwrap()];
-    match dice.roll(7) {
+    match dice.roll(8) {
         0 => vec![BrokerWrite::RetainClear { topic }],
         1 => vec![BrokerWrite::SessionDrop { client }],
         2 => vec![BrokerWrite::QueuePop { client, ordinal }],
@@ -393,6 +393,7 @@ fn random_writes(dice: &mut Dice) -> Vec<BrokerWrite> {
             message,
         }],
         5 => vec![BrokerWrite::RetainSet { topic, message }],
+        6 => vec![BrokerWrite::QueueRelease { client, ordinal }],
         _ => Vec::new(),
     }
 }

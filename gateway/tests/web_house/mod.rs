@@ -118,7 +118,12 @@ impl Facts for House {
                 commits: 12,
             },
             upstream: UpstreamStatus::off(),
-            broker: BrokerStatus { connections: 2 },
+            broker: BrokerStatus {
+                connections: 2,
+                logins_refused: 3,
+                logins_put_off: 4,
+                ..BrokerStatus::default()
+            },
         })
     }
 

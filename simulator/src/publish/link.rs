@@ -89,6 +89,14 @@ impl Identity {
             clean: options.qos != Qos::Two,
         }
     }
+
+    /// Keeps a session at the broker between its connections, or does not.
+    pub(crate) fn staying(self, stays: bool) -> Self {
+        Self {
+            clean: !stays,
+            ..self
+        }
+    }
 }
 
 impl Link {
@@ -132,6 +140,10 @@ impl Link {
         }
     }
 
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).await
+    }
+
     /// The bare connection, for who counts acknowledgements without a session.
     pub(crate) fn into_stream(self) -> TcpStream {
         self.stream
@@ -163,7 +175,7 @@ impl Link {
     }
 
     /// Waits for bytes from the broker, or until then.
-    async fn wait(&mut self, until: Option<Instant>) -> Result<(), LinkError> {
+    pub(crate) async fn wait(&mut self, until: Option<Instant>) -> Result<(), LinkError> {
         let due = async {
             match until {
                 Some(due) => tokio::time::sleep_until(due).await,
@@ -219,7 +231,7 @@ impl Link {
     }
 
     /// The next packet that has come whole.
-    fn take(&mut self) -> Result<Option<Inbound>, LinkError> {
+    pub(crate) fn take(&mut self) -> Result<Option<Inbound>, LinkError> {
         let read =
             packet::read(&self.inbox).map_err(|error| LinkError::Protocol(error.to_string()))?;
         Ok(read.map(|(packet, length)| {

@@ -29,7 +29,7 @@ impl House {
         let running = app.and_then(App::start).expect("nothing is in its way");
         let at = running.addresses();
         Self {
-            mqtt: at.mqtt,
+            mqtt: at.mqtt.expect("it is not switched off"),
             api: Api::at(at.http),
             running,
             _dir: dir,
@@ -45,7 +45,7 @@ fn seed_home(dir: &Path) -> Config {
     let mut config = Config::home();
     dir.clone_into(&mut config.store.path);
     config.time.clock = ClockMode::Event;
-    config.broker.listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    config.web.listen = config.broker.listen;
+    config.web.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    config.broker.listen = Some(config.web.listen);
     config
 }

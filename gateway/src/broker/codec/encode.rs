@@ -135,7 +135,10 @@ pub(crate) fn conn_ack_refused(out: &mut BytesMut, reason: Reason, words: &str, 
         Version::V4 => match reason {
             Reason::UnsupportedProtocolVersion => 1,
             Reason::ClientIdentifierNotValid => 2,
-            Reason::ServerUnavailable | Reason::QuotaExceeded => 3,
+            Reason::ServerUnavailable
+            | Reason::ServerBusy
+            | Reason::QuotaExceeded
+            | Reason::ConnectionRateExceeded => 3,
             Reason::BadUserNameOrPassword => 4,
             Reason::NotAuthorized => 5,
             Reason::Success

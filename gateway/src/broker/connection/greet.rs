@@ -1,10 +1,11 @@
 //! From accept to CONNACK: the version, who it is, and the session it goes on with.
 
-use super::Connection;
 use super::leave::until_gone;
 use super::uptake::Uptake;
-use crate::broker::auth::{Admission, Credentials, Identity, Peer};
+use super::{Connection, Seat};
+use crate::broker::auth::{Admission, Credentials, Peer, Permit};
 use crate::broker::codec::{self, Bad, Connect, Packet, Reason, Terms, Version, Welcome};
+use crate::broker::door::{Overdue, Place};
 use crate::broker::hub::{Claim, Will};
 use crate::broker::intake::{BrokerWrite, Line, Mapper, Order};
 use crate::broker::limits::{LAST_WORDS, READ_SMALLEST};
@@ -33,6 +34,7 @@ pub(super) async fn greet<'a, M: Mapper, S>(
     core: &'a Arc<Core<M>>,
     stream: &mut S,
     peer: &Peer,
+    place: &Place,
 ) -> Option<Connection<'a, M>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -40,13 +42,18 @@ where
     let mut stopping = core.stopping.subscribe();
     let mut input = BytesMut::with_capacity(READ_SMALLEST);
     let greeted = tokio::select! {
-        greeted = tokio::time::timeout(core.hub.limits.connect_timeout, read_connect(core, stream, &mut input)) => greeted,
+        greeted = place.in_time(read_connect(core, stream, &mut input)) => greeted,
         _ = stopping.wait_for(|stop| *stop) => return None,
     };
     let welcomed = match greeted {
-        Err(_) => Err(Refusal::Silent("no CONNECT in time")),
+        // Counted by who took its place.
+        Err(Overdue::SentAway) => return None,
+        Err(Overdue::Late) => Err(Refusal::Silent("no CONNECT in time")),
         Ok(Err(refusal)) => Err(refusal),
-        Ok(Ok(connect)) => welcome(core, connect, input, peer).await,
+        Ok(Ok(connect)) => match place.greeted() {
+            Ok(()) => welcome(core, connect, input, peer).await,
+            Err(Overdue::SentAway | Overdue::Late) => return None,
+        },
     };
     match welcomed {
         Ok(connection) => Some(connection),
@@ -112,12 +119,11 @@ async fn welcome<'a, M: Mapper>(
     };
     let told = |reason, what| Refusal::Told(terms, reason, what);
     let (client, assigned) = named(&mut connect).map_err(|(reason, what)| told(reason, what))?;
-    let identity = admit(core, &connect, &client, peer)
+    let permit = admit(core, &connect, &client, peer)
         .await
         .map_err(|(reason, what)| told(reason, what))?;
     if let Some(will) = &connect.will {
-        may_have_will(core, &identity, &client, will)
-            .map_err(|(reason, what)| told(reason, what))?;
+        may_have_will(core, &permit, will).map_err(|(reason, what)| told(reason, what))?;
     }
     let intake = core.intake().ok_or(told(
         Reason::ServerUnavailable,
@@ -144,31 +150,29 @@ async fn welcome<'a, M: Mapper>(
     let line = Arc::new(Line::default());
     let claim = core
         .hub
-        .claim(&client, &line, connect.clean_start)
-        .await
-        .ok_or(told(
-            Reason::QuotaExceeded,
-            "too many sessions are kept; let unused ones expire",
-        ))?;
+        .claim(&client, &line, connect.clean_start, permit.user.as_deref())
+        .await;
     let Claim {
         slot,
         memory,
         dropped,
         will: ended_will,
     } = claim;
-    // A slot exists from here on: no early return below, or its client id stays taken.
+    let seat = Seat::taken(&core.hub, &slot);
+    // A slot exists from here on: no early return below, or its session is lost.
     let resumed = memory.is_some();
-    let has_rows = resumed || dropped;
-    let mut writes = Vec::new();
-    if dropped {
-        writes.push(BrokerWrite::SessionDrop {
-            client: client.clone(),
-        });
-    }
-    core.publish_wills(ended_will.map(|will| *will), Vec::new())
+    let stays = connect.expiry_s > 0;
+    slot.set_durable(stays);
+    // Also where a session goes on that will end with this connection, however that ends.
+    let over = dropped || (resumed && !stays);
+    let over = over.then(|| BrokerWrite::SessionDrop {
+        client: client.clone(),
+    });
+    core.publish_wills(ended_will.map(|will| *will), over.into_iter().collect())
         .await;
-    slot.set_durable(connect.expiry_s > 0);
+    let mut writes = Vec::new();
     let mut session = Session::new(&connect, &client, memory);
+    session.memory.owner.clone_from(&permit.user);
     let mut output = BytesMut::new();
     welcome.session_present = resumed;
     codec::conn_ack(&mut output, &welcome, version);
@@ -184,14 +188,16 @@ async fn welcome<'a, M: Mapper>(
         session,
         slot,
         line,
-        identity,
+        permit,
         will: connect.will,
-        has_rows,
+        has_rows: resumed && stays,
         intake,
         input,
         output,
         read_size: READ_SMALLEST,
         writes,
+        promises: Vec::new(),
+        seat,
         last_ack: None,
         heard: now(),
         uptake: Uptake::default(),
@@ -222,7 +228,7 @@ async fn admit<M: Mapper>(
     connect: &Connect,
     client_id: &str,
     peer: &Peer,
-) -> Result<Identity, (Reason, &'static str)> {
+) -> Result<Arc<Permit>, (Reason, &'static str)> {
     let credentials = Credentials {
         client_id,
         username: connect.username.as_deref(),
@@ -230,22 +236,39 @@ async fn admit<M: Mapper>(
         peer,
     };
     match core.access.admit(credentials).await {
-        Admission::Granted(identity) => Ok(identity),
+        Admission::Granted(permit) => Ok(permit),
         Admission::BadCredentials => {
+            Stats::add(&core.stats.logins_refused, 1);
             Err((Reason::BadUserNameOrPassword, "wrong user name or password"))
         }
-        Admission::Denied => Err((Reason::NotAuthorized, "this client is not allowed here")),
+        Admission::Denied => {
+            Stats::add(&core.stats.logins_refused, 1);
+            Err((Reason::NotAuthorized, "this client is not allowed here"))
+        }
+        Admission::Busy => {
+            Stats::add(&core.stats.logins_put_off, 1);
+            Err((
+                Reason::ServerBusy,
+                "too many clients log in at once; come back in a moment",
+            ))
+        }
+        Admission::TooSoon => {
+            Stats::add(&core.stats.logins_put_off, 1);
+            Err((
+                Reason::ConnectionRateExceeded,
+                "too many failed log-ins came from here; wait before the next one",
+            ))
+        }
     }
 }
 
 fn may_have_will<M: Mapper>(
     core: &Core<M>,
-    identity: &Identity,
-    client: &str,
+    permit: &Permit,
     will: &Will,
 ) -> Result<(), (Reason, &'static str)> {
     let topic = std::str::from_utf8(&will.topic).unwrap_or_default();
-    if core.own_topics.may_publish(topic) && core.access.may_publish(identity, client, topic) {
+    if core.own_topics.may_publish(topic) && permit.may_publish(topic) {
         return Ok(());
     }
     Stats::add(&core.stats.denied, 1);

@@ -5,9 +5,8 @@ use super::{Connection, End};
 use crate::broker::codec::{self, Reason, Version};
 use crate::broker::intake::{BrokerWrite, Mapper, Order};
 use crate::broker::limits::{LAST_WORDS, READ_SMALLEST};
+use crate::broker::session::{self, Absence, Whereabouts};
 use crate::broker::stats::Stats;
-use crate::broker::{locked, now, session};
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// What an end means for the client and its session.
@@ -54,6 +53,22 @@ impl End {
                 publish_will: true,
                 wait: false,
             },
+            Self::Panicked => Farewell {
+                reason: Some((
+                    Reason::UnspecifiedError,
+                    "the broker failed in serving this client; connect again",
+                )),
+                publish_will: true,
+                wait: durable,
+            },
+            Self::Revoked => Farewell {
+                reason: Some((
+                    Reason::NotAuthorized,
+                    "what this client may do has changed; log in and subscribe again",
+                )),
+                publish_will: true,
+                wait: durable,
+            },
             Self::Told(Order::TakenOver) => Farewell {
                 reason: Some((
                     Reason::SessionTakenOver,
@@ -98,6 +113,13 @@ impl<M: Mapper> Connection<'_, M> {
             publish_will,
             wait,
         } = end.farewell(self.session.is_durable());
+        if matches!(end, End::Panicked) {
+            let client = &*self.session.client;
+            tracing::error!(client, "a connection failed for a fault of our own");
+            // Its last words may be half a packet, and what it was about to submit it never will.
+            self.output.truncate(self.counted);
+            self.session.fail_unsubmitted();
+        }
         if wait {
             self.await_receipts().await;
         }
@@ -109,7 +131,13 @@ impl<M: Mapper> Connection<'_, M> {
         match end {
             End::Lost => {}
             End::Stalled => Stats::add(&self.core.stats.stalled, 1),
-            End::Left { .. } | End::Bad(_) | End::Silent | End::Told(_) | End::Unwritten => {
+            End::Left { .. }
+            | End::Bad(_)
+            | End::Silent
+            | End::Told(_)
+            | End::Revoked
+            | End::Unwritten
+            | End::Panicked => {
                 self.say_last_words(stream).await;
             }
         }
@@ -160,35 +188,39 @@ impl<M: Mapper> Connection<'_, M> {
             will => (will, None),
         };
         let mut writes = std::mem::take(&mut self.writes);
+        let hub = &self.core.hub;
         if durable {
-            if self.session.take_dirty() {
-                let state =
-                    session::encode(&self.session.memory, &locked(&self.slot.subscriptions));
-                writes.push(BrokerWrite::SessionSet {
-                    client: client(),
-                    state,
-                });
-            }
+            let present = hub.present();
             let memory = std::mem::take(&mut self.session.memory);
+            let absence = Absence {
+                since_ms: present.wall_ms,
+                will: later,
+            };
+            let whereabouts = Whereabouts::Away {
+                since_ms: absence.since_ms,
+                will: absence.will.as_deref(),
+            };
+            writes.push(session::row(&self.slot, &memory, whereabouts));
             self.core
                 .publish_wills(now_due.map(|will| *will), writes)
                 .await;
-            self.core.hub.park(
-                &self.slot,
-                memory,
-                later,
-                Some(expiry).filter(|expiry| *expiry < Duration::MAX),
-                now(),
-            );
+            hub.park(&self.slot, memory, absence, present);
+            if self.line.take_review() {
+                // It was asked when it had no ear any more, and the absent may have been judged before.
+                self.core.review_absent();
+            }
         } else {
             if self.has_rows {
+                // No message may be given a row after this one.
+                hub.silence(&self.slot);
                 writes.push(BrokerWrite::SessionDrop { client: client() });
             }
             // Submitted before the client id is free: a new session's rows come after it.
             self.core
                 .publish_wills(now_due.map(|will| *will), writes)
                 .await;
-            self.core.hub.end(&self.slot);
+            hub.end(&self.slot);
         }
+        self.seat.given_up();
     }
 }

@@ -49,7 +49,7 @@ impl<M: Mapper> Connection<'_, M> {
     }
 
     /// The granted QoS.
-    fn subscribe_one(&self, wanted: Wanted) -> Result<Result<u8, Refused>, Bad> {
+    fn subscribe_one(&mut self, wanted: Wanted) -> Result<Result<u8, Refused>, Bad> {
         let Some(filter) = name::filter(&wanted.filter) else {
             return Ok(Err(INVALID));
         };
@@ -69,19 +69,18 @@ impl<M: Mapper> Connection<'_, M> {
         if !is_held && !self.core.hub.has_room_for_subscriptions() {
             return Ok(Err(TOO_LARGE));
         }
-        let access = &self.core.access;
-        if !access.may_subscribe(&self.identity, &self.slot.client, &wanted.filter) {
+        if !self.permit.may_subscribe(&wanted.filter) {
             Stats::add(&self.core.stats.denied, 1);
             return Ok(Err(NOT_ALLOWED));
         }
-        self.core.hub.subscribe(
+        self.promises.extend(self.core.hub.subscribe(
             &self.slot,
             &wanted.filter,
             filter,
             wanted.grant,
             wanted.handling,
             now(),
-        );
+        ));
         Ok(Ok(wanted.grant.qos as u8))
     }
 

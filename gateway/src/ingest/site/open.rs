@@ -52,6 +52,7 @@ impl Site {
                 counters: checkpoint.counters,
                 ..Group::default()
             },
+            users: Vec::new(),
             now: Now {
                 stamp_ms: clock.wall_ms(),
                 latest_ms: None,

@@ -17,11 +17,7 @@ impl Site {
         order: &Order,
         store: &mut Store,
     ) -> Result<Result<Outcome, Refusal>, StoreError> {
-        let mut outcome = Outcome {
-            accepted: 0,
-            corrected: 0,
-            unchanged: 0,
-        };
+        let mut outcome = Outcome::default();
         let readings = match order {
             Order::Correct {
                 sensor,
@@ -37,6 +33,13 @@ impl Site {
                 to_ms,
             } => match self.set_aside(sensor.as_deref(), *from_ms, *to_ms, store)? {
                 Ok(readings) => readings,
+                Err(refusal) => return Ok(Err(refusal)),
+            },
+            Order::Users(change) => match change.decide(&store.view().users()?) {
+                Ok(write) => {
+                    self.users.push(write);
+                    Vec::new()
+                }
                 Err(refusal) => return Ok(Err(refusal)),
             },
         };

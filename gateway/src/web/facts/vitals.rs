@@ -4,23 +4,24 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{PoisonError, RwLock};
 
+use crate::rows::BrokerStatus;
 use crate::web::reading::Readiness;
 
 /// What only the running daemon knows, told by those who see it happen.
 pub struct Vitals {
     /// Commits since the start.
     pub commits: AtomicU64,
-    connections: Box<dyn Fn() -> u64 + Send + Sync>,
+    broker: Box<dyn Fn() -> BrokerStatus + Send + Sync>,
     not_ready: RwLock<Option<String>>,
 }
 
 impl Vitals {
-    /// Those of a daemon before anything listens; `connections` counts the MQTT clients connected.
+    /// Those of a daemon before anything listens; `broker` tells how the broker is doing.
     #[must_use]
-    pub fn starting(connections: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+    pub fn starting(broker: impl Fn() -> BrokerStatus + Send + Sync + 'static) -> Self {
         Self {
             commits: AtomicU64::new(0),
-            connections: Box::new(connections),
+            broker: Box::new(broker),
             not_ready: RwLock::new(Some("the daemon is starting".to_owned())),
         }
     }
@@ -28,7 +29,7 @@ impl Vitals {
     /// Those of a daemon that is stopped: its store is read, and nothing else is there.
     #[must_use]
     pub fn stopped() -> Self {
-        Self::starting(|| 0)
+        Self::starting(BrokerStatus::default)
     }
 
     /// Says that the daemon can do its work from now on.
@@ -51,8 +52,8 @@ impl Vitals {
         self.commits.load(Relaxed)
     }
 
-    pub(super) fn connections(&self) -> u64 {
-        (self.connections)()
+    pub(super) fn broker(&self) -> BrokerStatus {
+        (self.broker)()
     }
 
     pub(super) fn readiness(&self) -> Readiness {
