@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
-/// Inbound publishes that a connection may have unacknowledged before its socket is no longer read.
+/// Inbound publishes that a connection may have unacknowledged before its socket is no longer read. This bounds
+/// those too who exceed [`RECEIVE_MAXIMUM`].
 pub const MAX_PENDING: usize = 1024;
 
-/// Receive Maximum announced to MQTT 5 clients; below [`MAX_PENDING`], so that exceeding it is seen.
+/// Receive Maximum announced to MQTT 5 clients; below [`MAX_PENDING`], so that who keeps to it is always read.
 pub const RECEIVE_MAXIMUM: u16 = 512;
 
-/// Received QoS 2 packet ids a session may hold between PUBREC and PUBREL.
+/// Received QoS 2 packet ids a session may hold between PUBREC and PUBREL; a further one ends the connection.
 pub const RECEIVED_IDS: usize = 1024;
 
 /// Topic Alias Maximum announced to MQTT 5 clients.

@@ -17,7 +17,7 @@ use super::codec::{
     self, Ack, Bad, Connect, Packet, Publish, Reason, Subscribe, Terms, Unsubscribe, Version,
 };
 use super::intake::BrokerWrite;
-use super::limits::{OUTBOUND_WINDOW, RECEIVE_MAXIMUM, RECEIVED_IDS, TOPIC_ALIAS_MAXIMUM};
+use super::limits::{OUTBOUND_WINDOW, RECEIVED_IDS, TOPIC_ALIAS_MAXIMUM};
 use super::message::Qos;
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
@@ -59,8 +59,6 @@ pub(crate) struct Session {
     prepared: VecDeque<Bytes>,
     /// Owed answers that no submission carries yet.
     unsubmitted: u64,
-    /// QoS 1 publishes among the owed.
-    unanswered: usize,
     aliases: Vec<Bytes>,
     /// Outbound messages in flight at most, and now.
     window: usize,
@@ -105,7 +103,6 @@ impl Session {
             owed: VecDeque::new(),
             prepared: VecDeque::new(),
             unsubmitted: 0,
-            unanswered: 0,
             aliases: Vec::new(),
             window: usize::from(connect.receive_maximum).min(OUTBOUND_WINDOW),
             in_use: 0,
@@ -198,7 +195,9 @@ impl Session {
             self.owe(Answer::PubRec(publish.id, Reason::Success), false, out);
             return Ok(Step::Done);
         }
-        self.check_quota(publish.qos)?;
+        if publish.qos == Qos::ExactlyOnce {
+            self.check_quota()?;
+        }
         let topic = std::str::from_utf8(&publish.topic)
             .map_err(|_| Bad::malformed("the topic is not UTF-8"))?;
         if !may_publish(topic) {
@@ -230,23 +229,19 @@ impl Session {
         Ok(Step::Publish(publish))
     }
 
-    fn check_quota(&self, qos: Qos) -> Result<(), Bad> {
-        if qos == Qos::AtMostOnce {
+    /// More than the Receive Maximum alone is no offence: there are clients that send everything in flight again
+    /// when they come back, however much that is. Sent away for it (MQTT 5 section 4.9 would allow that), they would
+    /// come back and do it again, for ever. What is beyond it is bounded as for 3.1.1: the socket is not read on
+    /// behind [`super::limits::MAX_PENDING`] publishes. Ids of QoS 2 are held until their PUBREL, and that comes
+    /// by the same socket: so their bound is a hard one.
+    fn check_quota(&self) -> Result<(), Bad> {
+        if self.memory.received.len() < RECEIVED_IDS {
             return Ok(());
         }
-        let held = self.unanswered + self.memory.received.len();
-        match self.version {
-            Version::V5 if held >= usize::from(RECEIVE_MAXIMUM) => Err(Bad {
-                reason: Reason::ReceiveMaximumExceeded,
-                what: "more publishes are unacknowledged than the receive maximum allows; wait for their acknowledgements",
-            }),
-            // A window of QoS 1 is bounded by not reading on; ids of QoS 2 are held until their PUBREL.
-            Version::V4 if self.memory.received.len() >= RECEIVED_IDS => Err(Bad {
-                reason: Reason::QuotaExceeded,
-                what: "too many publishes at QoS 2 wait for their PUBREL; send it after each PUBREC",
-            }),
-            Version::V4 | Version::V5 => Ok(()),
-        }
+        Err(Bad {
+            reason: Reason::ReceiveMaximumExceeded,
+            what: "too many publishes at QoS 2 wait for their PUBREL; send it after each PUBREC",
+        })
     }
 
     fn resolve_alias(&mut self, publish: &mut Publish) -> Result<(), Bad> {
@@ -334,7 +329,6 @@ impl Session {
             return self.say(answer, out);
         }
         self.unsubmitted += u64::from(awaits_commit);
-        self.unanswered += usize::from(matches!(answer, Answer::PubAck(..)));
         self.owed.push_back(Owed {
             answer,
             awaits_commit,
@@ -355,7 +349,6 @@ impl Session {
                 receipts -= 1;
             }
             self.owed.pop_front();
-            self.unanswered -= usize::from(matches!(answer, Answer::PubAck(..)));
             self.say(answer, out);
         }
         debug_assert_eq!(receipts, 0, "a receipt without a debt");
@@ -405,10 +398,9 @@ impl Session {
             Answer::PubRec(id, _) if owed.awaits_commit => {
                 self.memory.received.remove(&id);
             }
-            Answer::PubAck(..) => self.unanswered -= 1,
             Answer::PubRel(id) => self.not_released(id),
             Answer::Prepared => drop(self.prepared.pop_back()),
-            Answer::Silence | Answer::PubRec(..) | Answer::PubComp(..) => {}
+            Answer::Silence | Answer::PubAck(..) | Answer::PubRec(..) | Answer::PubComp(..) => {}
         }
     }
 }
