@@ -12,6 +12,8 @@ pub(crate) struct Balance {
     pub(crate) open: BTreeSet<Day>,
     /// Days to be looked at again.
     pub(crate) dirty: BTreeSet<Day>,
+    /// Days of which the meter has no difference any more.
+    pub(crate) lost: BTreeSet<Day>,
     /// Rows that changed since they were last handed over.
     pub(crate) rows: BTreeMap<Day, RestRow>,
 }
@@ -23,6 +25,7 @@ impl Balance {
             parts,
             open: open.into_iter().collect(),
             dirty: BTreeSet::new(),
+            lost: BTreeSet::new(),
             rows: BTreeMap::new(),
         }
     }
@@ -64,6 +67,20 @@ pub(crate) fn rest(
         meter,
         parts: total,
         coverage,
+        closed,
+        revision,
+    })
+}
+
+/// What is left of a row whose meter has no difference any more; `None` where there was no row.
+pub(crate) fn lost(old: Option<&RestRow>) -> Option<RestRow> {
+    let old = old.filter(|old| !old.is_gone())?;
+    let (closed, revision) = revise(Some((old.closed, old.revision)), false, old.closed);
+    Some(RestRow {
+        value: f64::NAN,
+        meter: f64::NAN,
+        parts: 0.0,
+        coverage: Vec::new(),
         closed,
         revision,
     })

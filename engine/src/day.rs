@@ -94,6 +94,16 @@ pub(crate) enum Put {
     Kept { held: f64 },
 }
 
+/// What taking an identity out leaves to do for a meter.
+#[must_use]
+#[derive(Debug)]
+pub(crate) struct Taken {
+    /// Where to walk again from.
+    pub(crate) chunk: usize,
+    /// What is taken back before that.
+    pub(crate) walked: Rewalked,
+}
+
 /// The difference that a repeated walk makes to other days.
 #[must_use]
 #[derive(Debug, Default)]
@@ -177,6 +187,43 @@ impl Readings {
                 Put::New { chunk }
             }
         }
+    }
+
+    /// Takes an identity out; `None`: it is not held. A meter's day is then to be walked again from
+    /// the chunk that is named, and what the vanished chunk said of earlier days is taken back.
+    pub(crate) fn take(&mut self, time: EventTime, tie: u64) -> Option<Taken> {
+        let offset = u32::try_from(time.ms() - self.span.start_ms).ok()?;
+        let Place::Held { chunk, at } = self.find((offset, tie)) else {
+            return None;
+        };
+        let held = &mut self.chunks[chunk];
+        let was = held.remove(at);
+        let mut walked = Rewalked::default();
+        if held.values.is_empty() {
+            let gone = self.chunks.remove(chunk);
+            if let (Some(meter), Some(walk)) = (&mut self.meter, gone.meter) {
+                meter.own.subtract(&walk.said.own);
+                walked.withdrawn = walk.said.earlier;
+            }
+        }
+        self.count -= 1;
+        self.sum.subtract(was);
+        if self.extremes.rests_on(was) {
+            let chunks = self.chunks.iter();
+            self.extremes = chunks.fold(Extremes::NONE, |e, chunk| e.and(chunk.extremes));
+        }
+        Some(Taken { chunk, walked })
+    }
+
+    /// The reading with the newest event time.
+    pub(crate) fn newest(&self) -> Option<Held> {
+        let last = self.chunks.last()?;
+        let (offset, tie) = last.key(last.len() - 1);
+        Some(Held {
+            time: EventTime::from_ms(self.span.start_ms + i64::from(offset))?,
+            tie,
+            value: *last.values.last()?,
+        })
     }
 
     fn find(&self, key: (u32, u64)) -> Place {
@@ -445,6 +492,18 @@ impl Chunk {
             self.ties.insert(at, key.1);
         }
         self.extremes = self.extremes.with(value);
+    }
+
+    fn remove(&mut self, at: usize) -> f64 {
+        self.offsets.remove(at);
+        if !self.ties.is_empty() {
+            self.ties.remove(at);
+        }
+        let was = self.values.remove(at);
+        if self.extremes.rests_on(was) {
+            self.extremes = self.values.iter().fold(Extremes::NONE, |e, v| e.with(*v));
+        }
+        was
     }
 
     /// Keeps the lower half and returns the upper; neither's walk is known any more.

@@ -30,6 +30,12 @@ pub struct DayRow {
 }
 
 impl DayRow {
+    /// Whether the day holds no reading any more: it is no row, and kept for its revision alone.
+    #[must_use]
+    pub const fn is_gone(&self) -> bool {
+        self.count == 0
+    }
+
     /// Readings held over readings expected, at most 1; `None` without an interval.
     #[must_use]
     pub fn coverage(&self) -> Option<f64> {
@@ -81,6 +87,15 @@ pub struct RestRow {
     pub closed: bool,
     /// As [`DayRow::revision`].
     pub revision: u32,
+}
+
+impl RestRow {
+    /// Whether its meter has no difference of that day any more: it is no row, and kept for its
+    /// revision alone.
+    #[must_use]
+    pub const fn is_gone(&self) -> bool {
+        self.meter.is_nan()
+    }
 }
 
 /// What is kept of one sensor's day beside its readings.

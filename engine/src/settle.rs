@@ -7,7 +7,7 @@
 use crate::{
     Admission, BalanceId, Calendar, Day, EventTime, Held, OnConflict, RestRow, SensorDay, SensorId,
     SensorSpec,
-    balance::{Balance, rest},
+    balance::{Balance, lost, rest},
     day::Put,
     reading::Reading,
     track::{DayChange, SensorMemory, Track},
@@ -167,7 +167,7 @@ impl Engine {
             .unwrap_or_default()
     }
 
-    /// The highest site time so far, in milliseconds since 1970 UTC.
+    /// Site time, in milliseconds since 1970 UTC; `None` while it is not known.
     #[must_use]
     pub fn site_time_ms(&self) -> Option<i64> {
         self.site_time_ms
@@ -228,6 +228,33 @@ impl Engine {
         self.put(reading, policy, past).map(|_| ())
     }
 
+    /// Takes a reading out that was put, as if it had never been; says what the sensor's newest
+    /// reading is then. Its rows follow with the next [`settle`](Self::settle); a day without
+    /// readings has a row that [is gone](crate::DayRow::is_gone).
+    ///
+    /// # Panics
+    /// If the sensor was never registered.
+    pub fn withdraw<P: Past>(
+        &mut self,
+        sensor: SensorId,
+        time: EventTime,
+        tie: u64,
+        past: &mut P,
+    ) -> Result<Option<Held>, P::Error> {
+        let calendar = self.rules.calendar;
+        let track = &mut self.member(sensor).track;
+        track.withdraw(time, tie, calendar, past)?;
+        let newest = track.newest_held(calendar, past)?;
+        let edge_ms = self.edge_after(newest.map(|held| held.time));
+        let member = self.member(sensor);
+        member.edge_ms = edge_ms;
+        if member.track.is_dirty() && !member.listed {
+            member.listed = true;
+            self.dirty.push(sensor);
+        }
+        Ok(newest)
+    }
+
     fn unconditional(&mut self, sensor: SensorId) -> OnConflict {
         match self.member(sensor).track.spec().on_conflict {
             OnConflict::Add => OnConflict::Add,
@@ -263,10 +290,12 @@ impl Engine {
         Ok(put)
     }
 
-    /// Tells the wall clock's time, once it is trusted; does nothing in event mode.
+    /// Tells the wall clock's time, once it is trusted; does nothing in event mode. Site time goes
+    /// back with a clock that was set back: rows that are closed stay so, and no other closes by a
+    /// time that was wrong.
     pub fn advance(&mut self, now_ms: i64) {
         match self.rules.clock {
-            SiteClock::Wall => self.site_time_ms = self.site_time_ms.max(Some(now_ms)),
+            SiteClock::Wall => self.site_time_ms = Some(now_ms),
             SiteClock::Event => {}
         }
     }
@@ -298,8 +327,15 @@ impl Engine {
                 if !change.state.row.closed {
                     soonest = soonest.min(rules.calendar.bounds(change.day).1 + rules.grace_ms);
                 }
+                let has_lost = change.diff_changed && change.state.diff.is_none();
                 for balance in &balances {
                     self.reconsider(*balance, change.day);
+                    if let Some(balance) = slot(&mut self.balances, balance.0)
+                        && has_lost
+                        && balance.meter == sensor
+                    {
+                        balance.lost.insert(change.day);
+                    }
                 }
             }
         }
@@ -334,7 +370,7 @@ impl Engine {
             let id = BalanceId(u32::try_from(index).expect("ids are 32 bits"));
             for day in std::mem::take(&mut balance.dirty) {
                 if let Some(row) = self.weigh(id, day, past)? {
-                    if !row.closed {
+                    if !row.closed && !row.is_gone() {
                         let end = self.rules.calendar.bounds(day).1;
                         *soonest = (*soonest).min(end + self.rules.grace_ms);
                     }
@@ -352,16 +388,28 @@ impl Engine {
         day: Day,
         past: &mut P,
     ) -> Result<Option<RestRow>, P::Error> {
-        let Some(balance) = &self.balances[id.0 as usize] else {
+        let Some(balance) = &mut self.balances[id.0 as usize] else {
             return Ok(None);
         };
+        let has_lost = balance.lost.remove(&day);
         let (meter, sensors) = (balance.meter, balance.parts.clone());
-        let Some(metered) = self.state(meter, day, past)?.filter(|m| m.diff.is_some()) else {
+        let kept = balance.rows.get(&day).cloned();
+        let metered = self.state(meter, day, past)?;
+        let metered = metered.filter(|metered| metered.diff.is_some());
+        if metered.is_none() && !has_lost {
             return Ok(None);
-        };
-        let old = match balance.rows.get(&day) {
-            Some(row) => Some(row.clone()),
+        }
+        let old = match kept {
+            Some(row) => Some(row),
             None => past.rest(id, day)?,
+        };
+        let Some(metered) = metered else {
+            let gone = lost(old.as_ref());
+            if let (Some(row), Some(balance)) = (&gone, &mut self.balances[id.0 as usize]) {
+                balance.open.remove(&day);
+                balance.rows.insert(day, row.clone());
+            }
+            return Ok(gone);
         };
         let end_ms = self.rules.calendar.bounds(day).1;
         let mut closed = self.is_over_for(meter, end_ms);

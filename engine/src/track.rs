@@ -21,6 +21,8 @@ pub struct SensorMemory {
     pub newest: Option<EventTime>,
     /// The latest day that holds a reading.
     pub last_day: Option<Day>,
+    /// The latest day that has a row, be it one that is gone.
+    pub last_row: Option<Day>,
     /// Days whose rows are provisional.
     pub open: Vec<Day>,
 }
@@ -40,6 +42,8 @@ pub(crate) struct Track {
     /// What readings that are still undecided say while nothing follows them; part of what the
     /// days they belong to have received. `None` until it was asked of the past.
     finish: Option<Vec<(Day, Tally)>>,
+    /// The latest day that has a row, be it one that is gone.
+    last_row: Option<Day>,
 }
 
 #[derive(Clone, Debug)]
@@ -63,9 +67,9 @@ pub struct DayChange {
     pub day: Day,
     /// What is true now.
     pub state: SensorDay,
-    /// The aggregate is new or differs in any field.
+    /// The aggregate is new, is gone, or differs in any field.
     pub row_changed: bool,
-    /// The difference is new or differs in any field.
+    /// The difference is new, is gone, or differs in any field.
     pub diff_changed: bool,
 }
 
@@ -91,6 +95,7 @@ impl Track {
             spec,
             newest: memory.newest,
             finish: memory.last_day.is_none().then(Vec::new),
+            last_row: memory.last_row.max(memory.last_day),
             last_day: memory.last_day,
             days: BTreeMap::new(),
             open: memory.open.into_iter().collect(),
@@ -103,6 +108,7 @@ impl Track {
         SensorMemory {
             newest: self.newest,
             last_day: self.last_day,
+            last_row: self.last_row,
             open: self.open.iter().copied().collect(),
         }
     }
@@ -172,6 +178,83 @@ impl Track {
         Ok(put)
     }
 
+    /// Takes a reading out that was put, as if it had never been; `false`: it is not held.
+    pub(crate) fn withdraw<P: Past>(
+        &mut self,
+        time: EventTime,
+        tie: u64,
+        calendar: Calendar,
+        past: &mut P,
+    ) -> Result<bool, P::Error> {
+        let day = self.span_of(time, calendar).day;
+        if self.finish.is_none() {
+            self.finish = Some(self.undecided(past)?);
+        }
+        if self.ensure(day, calendar, past)? {
+            self.forget_unused(day);
+            return Ok(false);
+        }
+        let next = self.after(day, calendar, past)?;
+        let tie = match self.spec.on_conflict {
+            OnConflict::Add => tie,
+            OnConflict::Replace | OnConflict::Keep => 0,
+        };
+        let Some(taken) = self.hot(day).readings.take(time, tie) else {
+            return Ok(false);
+        };
+        self.touch(day);
+        let is_empty = self.hot(day).readings.count() == 0;
+        if is_empty {
+            self.open.remove(&day);
+            if self.spec.kind == Kind::Meter && next == Some(day.succ()) {
+                self.hot(day.succ()).follows = false;
+                self.touch(day.succ());
+            }
+        }
+        if self.spec.kind == Kind::Meter {
+            self.take_finish_back(calendar, past)?;
+            self.tell_earlier_days(taken.walked, calendar, past)?;
+            let changes = self.hot(day).readings.rewalk(taken.chunk, None);
+            self.carry_on(day, changes, calendar, past)?;
+        }
+        if is_empty && self.last_day == Some(day) {
+            self.last_day = self.nearest_before(day, past)?.map(|(d, _)| d);
+        }
+        if self.spec.kind == Kind::Meter {
+            self.finish(calendar, past)?;
+        }
+        if self.newest == Some(time) {
+            self.newest = self.newest_held(calendar, past)?.map(|held| held.time);
+        }
+        Ok(true)
+    }
+
+    /// A day that was loaded and found without readings leaves memory, unless it has something to say.
+    fn forget_unused(&mut self, day: Day) {
+        let unused = |hot: &HotDay| !hot.dirty && hot.published.is_none();
+        if self.days.get(&day).is_some_and(unused) {
+            self.days.remove(&day);
+        }
+    }
+
+    /// The reading with the newest event time.
+    pub(crate) fn newest_held<P: Past>(
+        &mut self,
+        calendar: Calendar,
+        past: &mut P,
+    ) -> Result<Option<Held>, P::Error> {
+        let Some(last) = self.last_day else {
+            return Ok(None);
+        };
+        self.ensure(last, calendar, past)?;
+        let newest = self.hot(last).readings.newest();
+        if newest.is_none() && !self.hot(last).dirty {
+            // Its row has outlived its readings, and must not be taken for a day that lost them.
+            self.days.remove(&last);
+        }
+        Ok(newest)
+    }
+
     /// Marks a day for the next [`settle`](Self::settle), loading it if need be.
     pub(crate) fn revisit<P: Past>(
         &mut self,
@@ -193,8 +276,13 @@ impl Track {
         let mut dirty = std::mem::take(&mut self.dirty);
         for day in dirty.drain(..) {
             let closed = is_closed(self, &self.days[&day].readings.span());
-            let change = self.publish(day, closed);
-            if closed {
+            let Some(change) = self.publish(day, closed) else {
+                self.days.remove(&day);
+                continue;
+            };
+            let row = &change.state.row;
+            // A row that is closed stays so, even where site time went back behind its end.
+            if row.closed || row.is_gone() {
                 self.open.remove(&day);
             } else {
                 self.open.insert(day);
@@ -204,18 +292,20 @@ impl Track {
         self.dirty = dirty;
     }
 
-    fn publish(&mut self, day: Day, closed: bool) -> DayChange {
+    /// `None`: the day holds no reading, and none was ever published of it.
+    fn publish(&mut self, day: Day, closed: bool) -> Option<DayChange> {
         let (id, spec) = (self.id, self.spec);
         let hot = self.hot(day);
         hot.dirty = false;
-        let mut row = hot
-            .readings
-            .row(&spec)
-            .expect("a day in memory holds at least the reading that brought it there");
         let (old_row, old_diff) = match hot.published {
             Some((row, diff)) => (Some(row), diff),
             None => (None, None),
         };
+        let mut row = match hot.readings.row(&spec) {
+            Some(row) => row,
+            None => gone(old_row?),
+        };
+        let closed = closed && !row.is_gone();
         let label = |row: &DayRow| (row.closed, row.revision);
         let same = old_row.is_some_and(|old| {
             let unlabelled = DayRow {
@@ -226,20 +316,20 @@ impl Track {
             unlabelled == row
         });
         (row.closed, row.revision) = revise(old_row.as_ref().map(label), same, closed);
-        let diff = hot.diff().map(|mut diff| {
+        let diff = hot.diff().filter(|_| !row.is_gone()).map(|mut diff| {
             let same = old_diff.is_some_and(|old| old.value == diff.value && old.kind == diff.kind);
             let label = old_diff.map(|old| (old.closed, old.revision));
-            (diff.closed, diff.revision) = revise(label, same, closed);
+            (diff.closed, diff.revision) = revise(label, same, row.closed);
             diff
         });
         hot.published = Some((row, diff));
-        DayChange {
+        Some(DayChange {
             sensor: id,
             day,
             state: hot.state(row, diff),
             row_changed: old_row != Some(row),
             diff_changed: old_diff != diff,
-        }
+        })
     }
 
     /// What was last published of a day.
@@ -248,10 +338,11 @@ impl Track {
         day: Day,
         past: &mut P,
     ) -> Result<Option<SensorDay>, P::Error> {
-        match self.days.get(&day) {
-            Some(hot) => Ok(hot.published.map(|(row, diff)| hot.state(row, diff))),
-            None => past.day(self.id, day),
-        }
+        let state = match self.days.get(&day) {
+            Some(hot) => hot.published.map(|(row, diff)| hot.state(row, diff)),
+            None => past.day(self.id, day)?,
+        };
+        Ok(state.filter(|state| !state.row.is_gone()))
     }
 
     /// The past knows now what changed: days but the newest `keep` leave memory.
@@ -299,17 +390,21 @@ impl Track {
         calendar: Calendar,
         past: &mut P,
     ) -> Result<bool, P::Error> {
-        if self.days.contains_key(&day) {
-            return Ok(false);
+        if let Some(hot) = self.days.get(&day) {
+            if hot.readings.count() > 0 {
+                return Ok(false);
+            }
+            self.begin_again(day, past)?;
+            return Ok(true);
         }
-        let kept = match self.last_day {
+        let kept = match self.last_row {
             Some(last) if day <= last => past.day(self.id, day)?,
             Some(_) | None => None,
         };
         let (entry, follows) = self.before(day, past)?;
         let entry = (self.spec.kind == Kind::Meter).then_some(entry);
         let span = calendar.span(day);
-        let is_new = kept.is_none();
+        let is_new = kept.as_ref().is_none_or(|kept| kept.row.is_gone());
         let hot = match kept {
             None => HotDay {
                 readings: Readings::empty(span, &self.spec, entry),
@@ -335,25 +430,61 @@ impl Track {
         Ok(is_new)
     }
 
+    /// A day in memory that has lost its readings may get new ones, and the days before it may have
+    /// changed since.
+    fn begin_again<P: Past>(&mut self, day: Day, past: &mut P) -> Result<(), P::Error> {
+        let (entry, follows) = self.before(day, past)?;
+        let entry = (self.spec.kind == Kind::Meter).then_some(entry);
+        let spec = self.spec;
+        let hot = self.hot(day);
+        hot.readings = Readings::empty(hot.readings.span(), &spec, entry);
+        hot.follows = follows;
+        Ok(())
+    }
+
     /// The walk before a day, and whether the calendar day before it holds a reading.
     fn before<P: Past>(&self, day: Day, past: &mut P) -> Result<(Walk, bool), P::Error> {
+        let nearest = self.nearest_before(day, past)?;
+        Ok(nearest.map_or((Walk::default(), false), |(d, walk)| {
+            (walk, d == day.pred())
+        }))
+    }
+
+    /// The nearest earlier day that holds a reading, and the walk after it.
+    fn nearest_before<P: Past>(
+        &self,
+        day: Day,
+        past: &mut P,
+    ) -> Result<Option<(Day, Walk)>, P::Error> {
         if self.last_day.is_none() {
-            return Ok((Walk::default(), false));
+            return Ok(None);
         }
-        let hot = self.days.range(..day).next_back();
+        let mut hot = self.days.range(..day).rev();
+        let hot = hot.find(|(_, hot)| hot.readings.count() > 0);
         let hot = hot.map(|(d, hot)| (*d, hot.readings.exit().unwrap_or_default()));
-        if let Some((d, walk)) = hot
+        if let Some((d, _)) = hot
             && (d == day.pred() || self.last_day == Some(d))
         {
-            return Ok((walk, d == day.pred()));
+            return Ok(hot);
         }
-        let kept = past.before(self.id, day)?;
+        let mut kept = past.before(self.id, day)?;
+        while let Some((k, _)) = kept
+            && self.has_emptied(k)
+        {
+            kept = past.before(self.id, k)?;
+        }
         Ok(match (hot, kept) {
-            (None, None) => (Walk::default(), false),
-            (Some((d, walk)), None) => (walk, d == day.pred()),
-            (Some((d, walk)), Some((k, _))) if d >= k => (walk, d == day.pred()),
-            (_, Some((k, kept))) => (carried(&kept).exit, k == day.pred()),
+            (None, None) => None,
+            (Some(hot), None) => Some(hot),
+            (Some(hot), Some((k, _))) if hot.0 >= k => Some(hot),
+            (_, Some((k, kept))) => Some((k, carried(&kept).exit)),
         })
+    }
+
+    /// Whether the past still tells of readings that a day in memory has lost.
+    fn has_emptied(&self, day: Day) -> bool {
+        let hot = self.days.get(&day);
+        hot.is_some_and(|hot| hot.readings.count() == 0)
     }
 
     /// The nearest later day that holds a reading, in memory.
@@ -366,11 +497,18 @@ impl Track {
         if self.last_day.is_none_or(|last| day >= last) {
             return Ok(None);
         }
-        let hot = self.days.range(day.succ()..).next().map(|(d, _)| *d);
+        let mut hot = self.days.range(day.succ()..);
+        let hot = hot.find(|(_, hot)| hot.readings.count() > 0);
+        let hot = hot.map(|(d, _)| *d);
         if hot == Some(day.succ()) {
             return Ok(hot);
         }
-        let kept = past.after(self.id, day)?.map(|(d, _)| d);
+        let mut kept = past.after(self.id, day)?.map(|(d, _)| d);
+        while let Some(k) = kept
+            && self.has_emptied(k)
+        {
+            kept = past.after(self.id, k)?.map(|(d, _)| d);
+        }
         let next = match (hot, kept) {
             (Some(hot), Some(kept)) => Some(hot.min(kept)),
             (hot, kept) => hot.or(kept),
@@ -393,13 +531,14 @@ impl Track {
             self.touch(day.succ());
         }
         self.last_day = self.last_day.max(Some(day));
+        self.last_row = self.last_row.max(Some(day));
         Ok(())
     }
 
     /// Walks a meter again from a reading that was put, as far as it makes a difference.
     fn walk_on<P: Past>(
         &mut self,
-        mut day: Day,
+        day: Day,
         chunk: usize,
         appends: bool,
         calendar: Calendar,
@@ -412,26 +551,37 @@ impl Track {
         } else {
             None
         };
-        let mut changes = match stepped {
+        let changes = match stepped {
             Some(changes) => changes,
             None => readings.rewalk(chunk, None),
         };
+        self.carry_on(day, changes, calendar, past)?;
+        self.finish(calendar, past)
+    }
+
+    /// Tells what a day's walk changed, and walks the days after it as far as it makes a difference.
+    fn carry_on<P: Past>(
+        &mut self,
+        mut day: Day,
+        mut changes: Rewalked,
+        calendar: Calendar,
+        past: &mut P,
+    ) -> Result<(), P::Error> {
         loop {
             self.tell_earlier_days(changes, calendar, past)?;
             let Some(next) = self.after(day, calendar, past)? else {
-                break;
+                return Ok(());
             };
             let exit = self.hot(day).readings.exit();
             let _loaded = self.after(next, calendar, past)?;
             let following = &mut self.hot(next).readings;
             if following.entry() == exit {
-                break;
+                return Ok(());
             }
             changes = following.rewalk(0, exit);
             self.touch(next);
             day = next;
         }
-        self.finish(calendar, past)
     }
 
     fn tell_earlier_days<P: Past>(
@@ -518,6 +668,21 @@ impl HotDay {
             Carried { exit, received }.pack()
         });
         SensorDay { row, diff, walk }
+    }
+}
+
+/// The row of a day that has lost its readings.
+fn gone(old: DayRow) -> DayRow {
+    DayRow {
+        value: 0.0,
+        count: 0,
+        min: 0.0,
+        max: 0.0,
+        first: 0.0,
+        last: 0.0,
+        closed: false,
+        revision: 0,
+        ..old
     }
 }
 

@@ -45,7 +45,7 @@ impl Past for Shelf {
             .days
             .range((sensor, Day::from_number(i32::MIN))..(sensor, day));
         Ok(earlier
-            .next_back()
+            .rfind(|(_, state)| !state.row.is_gone())
             .map(|((_, d), state)| (*d, state.clone())))
     }
 
@@ -56,7 +56,8 @@ impl Past for Shelf {
     ) -> Result<Option<(Day, SensorDay)>, Infallible> {
         let later = (sensor, day.succ())..=(sensor, Day::from_number(i32::MAX));
         let mut later = self.days.range(later);
-        Ok(later.next().map(|((_, d), state)| (*d, state.clone())))
+        let later = later.find(|(_, state)| !state.row.is_gone());
+        Ok(later.map(|((_, d), state)| (*d, state.clone())))
     }
 
     fn rest(&mut self, balance: BalanceId, day: Day) -> Result<Option<RestRow>, Infallible> {
@@ -152,6 +153,21 @@ impl Site {
         admission
     }
 
+    fn withdraw(&mut self, reading: &Reading) {
+        let (sensor, time, tie) = identity(reading);
+        let Ok(newest) = self.engine.withdraw(sensor, time, tie, &mut self.shelf);
+        let calendar = Calendar::new(chrono_tz::Europe::Athens);
+        let stamp = specs()[sensor.0 as usize].stamp;
+        let day = calendar.day_of(time, stamp);
+        if let Some(held) = self.published.readings.get_mut(&(sensor, day)) {
+            held.remove(&(time, tie));
+        }
+        let readings = self.published.readings.iter();
+        let of_sensor = readings.filter(|((of, _), _)| *of == sensor);
+        let last = of_sensor.flat_map(|(_, held)| held.keys()).max();
+        assert_eq!(newest.map(|held| (held.time, held.tie)), last.copied());
+    }
+
     fn settle(&mut self) -> Changes {
         let Ok(changes) = self.engine.settle(&mut self.shelf);
         for change in &changes.days {
@@ -175,11 +191,14 @@ impl Site {
             revision: 0,
             ..row
         };
-        let days = self.published.days.iter().map(|(key, state)| {
+        let days = self.published.days.iter();
+        let days = days.filter(|(_, state)| !state.row.is_gone());
+        let days = days.map(|(key, state)| {
             let diff = state.diff.map(|diff| (diff.value.to_bits(), diff.kind));
             (*key, (unlabelled(state.row), diff))
         });
-        let rests = self.published.rests.iter().map(|(key, row)| {
+        let rests = self.published.rests.iter();
+        let rests = rests.filter(|(_, row)| !row.is_gone()).map(|(key, row)| {
             let row = RestRow {
                 closed: false,
                 revision: 0,
@@ -215,6 +234,15 @@ fn reading() -> impl Strategy<Value = Reading> {
             exempt: false,
         }
     })
+}
+
+fn identity(reading: &Reading) -> (SensorId, EventTime, u64) {
+    let adds = reading.sensor.0 == 2;
+    (
+        reading.sensor,
+        reading.time,
+        if adds { reading.tie } else { 0 },
+    )
 }
 
 const ATHENS: Tz = chrono_tz::Europe::Athens;
@@ -281,6 +309,58 @@ proptest! {
     }
 
     #[test]
+    fn what_is_withdrawn_leaves_no_residue(
+        readings in prop::collection::vec((reading(), any::<bool>()), 1..120),
+        commits in prop::collection::vec((1_usize..20, prop::option::of(0_usize..3)), 1..40),
+        between in 0_usize..4,
+        again: bool,
+    ) {
+        let withdrawn: std::collections::BTreeSet<_> =
+            readings.iter().filter(|(_, goes)| *goes).map(|(r, _)| identity(r)).collect();
+        let goes = |r: &Reading| withdrawn.contains(&identity(r));
+        let staying: Vec<Reading> =
+            readings.iter().map(|(r, _)| *r).filter(|r| !goes(r)).collect();
+        let calm = in_one_commit(&staying);
+        let mut site = Site::new(ATHENS, EVER);
+        let mut commits = commits.iter().cycle();
+        let mut left = 0;
+        let mut hand_over = None;
+        let mut pause = |site: &mut Site, every: usize| {
+            if left == 0 {
+                drop(site.settle());
+                if let Some(keep) = hand_over { site.hand_over(keep); }
+                (left, hand_over) = *commits.next().expect("cycled");
+                left *= every.max(1);
+            }
+            left -= 1;
+        };
+        for (reading, _) in &readings {
+            pause(&mut site, 1);
+            assert!(!matches!(site.admit(*reading), Admission::Kept { .. }));
+        }
+        let leaving: Vec<Reading> =
+            readings.iter().map(|(r, _)| *r).filter(|r| goes(r)).collect();
+        for reading in &leaving {
+            pause(&mut site, between);
+            site.withdraw(reading);
+        }
+        drop(site.settle());
+        prop_assert_eq!(site.rows(), calm.rows());
+        site.hand_over(0);
+        drop(site.settle());
+        if again {
+            // What was withdrawn may come again, later or at last.
+            for reading in &leaving {
+                pause(&mut site, 1);
+                assert!(!matches!(site.admit(*reading), Admission::Kept { .. }));
+            }
+            drop(site.settle());
+            let all: Vec<Reading> = staying.iter().chain(&leaving).copied().collect();
+            prop_assert_eq!(site.rows(), in_one_commit(&all).rows());
+        }
+    }
+
+    #[test]
     fn a_log_that_is_repeated_gives_the_same_rows_revisions_too(
         readings in prop::collection::vec(reading(), 1..100),
         commits in prop::collection::vec(1_usize..10, 1..40),
@@ -339,6 +419,42 @@ proptest! {
         rests.extend(reopened.published.rests);
         prop_assert_eq!(rests, steady.published.rests);
     }
+}
+
+#[test]
+fn rows_that_are_closed_stay_so_when_site_time_goes_back_and_no_other_closes() {
+    let rules = Rules {
+        calendar: Calendar::new(ATHENS),
+        allowed_lateness_ms: EVER,
+        grace_ms: 900_000,
+        clock: SiteClock::Wall,
+    };
+    let mut engine = Engine::new(rules, None);
+    engine.register(SensorId(0), specs()[0], SensorMemory::default());
+    let mut past = Shelf::default();
+    let mut put = |engine: &mut Engine, ms: i64| {
+        let reading = Reading {
+            sensor: SensorId(0),
+            time: EventTime::from_ms(ms).expect("in range"),
+            tie: 0,
+            value: 1.0,
+            exempt: false,
+        };
+        let Ok(_accepted) = engine.admit(reading, &mut past);
+        let Ok(changes) = engine.settle(&mut past);
+        let labels = changes.days.iter();
+        let labels: Vec<_> = labels
+            .map(|change| (change.state.row.closed, change.state.row.revision))
+            .collect();
+        labels
+    };
+    let noon = 1_774_522_800_000;
+    engine.advance(noon + 365 * 86_400_000);
+    assert_eq!(put(&mut engine, noon), [(true, 1)]);
+    engine.advance(noon);
+    assert_eq!(put(&mut engine, noon + 3_600_000), [(true, 2)]);
+    assert_eq!(put(&mut engine, noon + 86_400_000), [(false, 0)]);
+    assert!(!engine.is_due(), "nothing is open whose time has come");
 }
 
 fn reopened_past(kept: &Shelf) -> Shelf {

@@ -75,6 +75,7 @@ fn group(first_seq: u64, count: u64) -> Group {
             tie: 0,
             value: f64::from(1_200 + hundredths) / 100.0,
             fate: Fate::Accepted,
+            flag: None,
         }
     });
     let readings: Vec<Logged> = readings.collect();
@@ -102,6 +103,7 @@ fn seal() -> Seal<'static> {
         rests: Vec::new(),
         day_of: &day_of,
         drop_before: None,
+        forget_before_ms: None,
         kept_from: &|_, day| day,
     }
 }

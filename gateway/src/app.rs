@@ -3,25 +3,30 @@
 //! Start: store → site → addresses → broker → writer → web. Stop: the broker stops reading and lets what it
 //! read be acknowledged, the writer commits and seals what is left, the web lets requests end.
 
+mod kept;
 mod listeners;
+mod time_service;
 
 use crate::access::{self, Gate, Register};
+use crate::board::Board;
 use crate::broker::{Broker, BrokerConfig, Fanout, Limits, Qos, Restored, Stats};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control;
 use crate::ingest::{
     Announced, COMMANDS, Command, INTAKE_SUBMISSIONS, IngestStats, Intake, Observer, PayloadMapper,
-    Site, SiteError, Writer,
+    SiteError, Standing, Writer,
 };
 use crate::rows::{self, BrokerStatus};
 use crate::source::Verdict;
-use crate::store::{OpenError, Options, Store, StoreError, View};
+use crate::store::{Failure, Incident, OpenError, Options, Store, StoreError, View};
 use crate::tls::TlsError;
-use crate::web::facts::{StoreFacts, Vitals};
+use crate::web::facts::{StoreFacts, Vitals, alerts};
 use crate::web::live::{Feed, LiveEvent};
 use crate::web::{Names, Web};
 use arc_swap::ArcSwap;
+use engine::{DiffKind, DiffRow};
+use kept::Kept;
 use listeners::{Certificates, Listeners};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -65,12 +70,25 @@ pub enum AppError {
     Writer(&'static str),
 }
 
+impl AppError {
+    /// What it means for the store.
+    fn failure(&self) -> Failure {
+        match self {
+            Self::Open(error) => error.failure(),
+            Self::Store(error) | Self::Site(SiteError::Store(error)) => error.failure(),
+            Self::Site(SiteError::Moved { .. })
+            | Self::Listen { .. }
+            | Self::Tls(_)
+            | Self::Writer(_) => Failure::Otherwise,
+        }
+    }
+}
+
 /// A gateway that listens, and is not running yet.
 pub struct App {
     config: Arc<Config>,
     clock: Clock,
-    store: Store,
-    site: Site,
+    kept: Kept,
     mqtt: Listeners,
     http: TcpListener,
     control: Option<control::Socket>,
@@ -87,6 +105,18 @@ pub struct Addresses {
     pub websocket: Option<SocketAddr>,
     /// HTTP.
     pub http: SocketAddr,
+}
+
+impl Addresses {
+    fn of(mqtt: &Listeners, http: &TcpListener, config: &Config) -> Self {
+        let [plain, tls, websocket] = mqtt.addresses();
+        Self {
+            mqtt: plain,
+            tls,
+            websocket,
+            http: address(http, config.web.listen),
+        }
+    }
 }
 
 /// A gateway that runs.
@@ -111,31 +141,46 @@ pub struct Running {
 impl App {
     /// Opens the store and takes the addresses. `generation` tells this store from any other, if
     /// it is created now.
+    ///
+    /// A store that is damaged is set aside, whole, for a new one: an incident says so for as long as
+    /// its file lies there.
     pub async fn build(config: Config, clock: Clock, generation: u64) -> Result<Self, AppError> {
+        Self::build_with(config, clock, generation, None).await
+    }
+
+    /// The same after a store was found `damaged` while it was used: it is set aside without being
+    /// asked again.
+    pub async fn build_after_damage(
+        config: Config,
+        clock: Clock,
+        generation: u64,
+        damaged: String,
+    ) -> Result<Self, AppError> {
+        Self::build_with(config, clock, generation, Some(damaged)).await
+    }
+
+    async fn build_with(
+        config: Config,
+        clock: Clock,
+        generation: u64,
+        damaged: Option<String>,
+    ) -> Result<Self, AppError> {
         let config = Arc::new(config);
         let options = Options {
             generation,
             ..Options::default()
         };
-        let (path, known, hands) = (
-            config.store.path.clone(),
-            Arc::clone(&config),
-            clock.clone(),
-        );
-        let opening = tokio::task::spawn_blocking(move || {
-            let mut store = Store::open(&path, &options)?;
-            let site = Site::open(&mut store, known, &hands)?;
-            Ok::<_, AppError>((store, site))
-        });
+        let (known, hands) = (Arc::clone(&config), clock.clone());
+        let opening =
+            tokio::task::spawn_blocking(move || kept::open(&known, &hands, &options, damaged));
         let opened = opening.await;
-        let (store, site) = opened.map_err(|_| AppError::Writer("could not open the store"))??;
+        let kept = opened.map_err(|_| AppError::Writer("could not open the store"))??;
         let mqtt = Listeners::bind(&config.broker, &clock).await?;
         let http = bind(config.web.listen, "HTTP", "[web] listen").await?;
         Ok(Self {
             config,
             clock,
-            store,
-            site,
+            kept,
             mqtt,
             http,
             control: None,
@@ -161,14 +206,17 @@ impl App {
         let Self {
             config,
             clock,
-            store,
-            site,
+            kept:
+                Kept {
+                    store,
+                    site,
+                    restored,
+                },
             mqtt,
             http,
             control,
         } = self;
         let view = store.view();
-        let restored = restored(&view)?;
         let (submissions, intake) = mpsc::channel(INTAKE_SUBMISSIONS);
         let (commands, orders) = mpsc::channel(COMMANDS);
         let gate = Arc::new(Gate::new(access::directory(&config.broker, &view)?));
@@ -178,23 +226,23 @@ impl App {
             submissions,
             restored,
         );
-        let [plain, tls, websocket] = mqtt.addresses();
-        let addresses = Addresses {
-            mqtt: plain,
-            tls,
-            websocket,
-            http: address(&http, config.web.listen),
-        };
+        let addresses = Addresses::of(&mqtt, &http, &config);
         let feed = Feed::default();
         let counting = broker.clone();
         let certificates = mqtt.certificates();
-        let vitals = Arc::new(Vitals::starting(move || {
-            broker_status(&counting, certificates.expires_s())
-        }));
-        let observer = Announcer {
+        let stats = Arc::new(IngestStats::default());
+        let vitals = Vitals::starting(move || broker_status(&counting, certificates.expires_s()));
+        let vitals = Arc::new(vitals.counting(Arc::clone(&stats)));
+        let fanout = broker.fanout();
+        let mut observer = Announcer {
             feed: feed.clone(),
             vitals: Arc::clone(&vitals),
+            board: Board::new(&config.site.id, fanout.clone(), feed.clone()),
+            incidents: view.incidents()?,
+            config: Arc::clone(&config),
+            clock: clock.clone(),
         };
+        observer.say_alerts();
         let reviewed = broker.clone();
         let register = Arc::new(Register::new(
             gate,
@@ -202,7 +250,6 @@ impl App {
             config.broker.clone(),
             move || reviewed.review(),
         ));
-        let fanout = broker.fanout();
         let writer = Writer::new(
             store,
             site,
@@ -210,8 +257,8 @@ impl App {
             Arc::clone(&config),
             clock.clone(),
             observer,
-        );
-        let stats = writer.stats();
+        )
+        .counting(Arc::clone(&stats));
         let intake = Intake {
             submissions: intake,
             commands: orders,
@@ -222,10 +269,15 @@ impl App {
             .map_err(|_| AppError::Writer("cannot be started: the machine has no thread left"))?;
 
         let shared = Arc::new(ArcSwap::from(Arc::clone(&config)));
-        let facts = StoreFacts::new(view.clone(), shared, clock, Arc::clone(&vitals));
+        let facts = StoreFacts::new(view.clone(), shared, clock.clone(), Arc::clone(&vitals));
         let facts = Arc::new(facts);
         let web = Web::new(facts.clone(), feed.clone(), Names::of_this_machine([]));
         let (stop, stopping) = watch::channel(false);
+        tokio::spawn(time_service::ask(
+            clock,
+            Arc::clone(&config),
+            stopping.clone(),
+        ));
         let control = control.map(|socket| {
             let router = control::router(web.clone(), commands.clone(), Arc::clone(&register));
             tokio::spawn(socket.serve(router, stopped(stopping.clone())))
@@ -331,7 +383,7 @@ impl Running {
         let ended = ending
             .await
             .map_err(|_| AppError::Writer("could not be waited for"))?;
-        let store = ended.map_err(|_| AppError::Writer("failed for a fault of our own"))??;
+        // Whatever became of the writer, the addresses are free when this returns.
         let web = self.web.await;
         let control = match self.control {
             Some(control) => control.await,
@@ -340,6 +392,7 @@ impl Running {
         if web.and(control).is_err() {
             tracing::error!("the web server failed for a fault of our own");
         }
+        let store = ended.map_err(|_| AppError::Writer("failed for a fault of our own"))??;
         Ok(store)
     }
 }
@@ -348,9 +401,33 @@ impl Running {
 struct Announcer {
     feed: Feed,
     vitals: Arc<Vitals>,
+    board: Board,
+    incidents: Vec<Incident>,
+    config: Arc<Config>,
+    clock: Clock,
+}
+
+impl Announcer {
+    fn say_alerts(&mut self) {
+        let (standing, since_ms) = self.vitals.standing();
+        let dir = &self.config.store.path;
+        self.board
+            .show(alerts(&self.incidents, dir, &standing, since_ms));
+    }
 }
 
 impl Observer for Announcer {
+    fn standing(&mut self, standing: &Standing) {
+        self.vitals
+            .set_standing(standing.clone(), self.clock.wall_ms());
+        self.say_alerts();
+    }
+
+    fn incidents(&mut self, incidents: &[Incident]) {
+        self.incidents = incidents.to_vec();
+        self.say_alerts();
+    }
+
     fn committed(&mut self, announced: &Announced<'_>) {
         self.vitals.commits.fetch_add(1, Relaxed);
         if self.feed.watchers() == 0 {
@@ -367,21 +444,23 @@ impl Observer for Announcer {
                 time: rows::when::Moment::from_ms(r.time.ms()),
                 value: r.value,
                 seq: r.seq,
+                flag: r.flag.map(rows::flag_word),
             })
         });
         let days = changes.days.iter().filter(|c| c.row_changed).map(|c| {
             let (name, unit) = registry.name_and_unit(c.sensor);
             LiveEvent::Day(rows::Day::of(name, unit, c.day, &c.state.row))
         });
-        let diffs = changes
-            .days
-            .iter()
-            .filter(|c| c.diff_changed)
-            .filter_map(|c| {
-                let (name, unit) = registry.name_and_unit(c.sensor);
-                let diff = c.state.diff.as_ref()?;
-                Some(LiveEvent::Diff(rows::Diff::of(name, unit, c.day, diff)))
+        let diffs = changes.days.iter().filter(|c| c.diff_changed).map(|c| {
+            let (name, unit) = registry.name_and_unit(c.sensor);
+            let diff = c.state.diff.unwrap_or(DiffRow {
+                value: f64::NAN, // JSON's null: it is gone
+                kind: DiffKind::Normal,
+                closed: c.state.row.closed,
+                revision: 0,
             });
+            LiveEvent::Diff(rows::Diff::of(name, unit, c.day, &diff))
+        });
         let rests = changes.rests.iter().map(|(id, day, row)| {
             let name = &registry.balances()[id.0 as usize];
             let unit = registry.unit_of_balance(*id);

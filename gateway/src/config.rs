@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use chrono_tz::Tz;
 
 use crate::access::{Anonymous, Hash, Pattern};
+use crate::clock::TrustRule;
 use crate::source::Sources;
 
 pub use glob::{Glob, GlobError};
@@ -92,6 +93,10 @@ pub struct Store {
     pub commit_delay_qos0_ms: u64,
     /// How long readings are kept.
     pub retain_readings_ms: i64,
+    /// How long dead letters and readings that were set aside are kept, counted from their arrival.
+    pub retain_letters_ms: i64,
+    /// Where backups of the store lie.
+    pub backups: PathBuf,
 }
 
 /// `[time]`
@@ -99,6 +104,8 @@ pub struct Store {
 pub struct Time {
     /// What site time is.
     pub clock: ClockMode,
+    /// Whose word counts on whether the wall clock is right.
+    pub trust: TrustRule,
     /// How far behind its sensor's newest a reading may be and still count.
     pub allowed_lateness_ms: i64,
     /// How far ahead of a trusted clock a reading may be.
@@ -228,8 +235,8 @@ pub struct NamedFile {
 pub struct User {
     /// The name to log in with.
     pub name: String,
-    /// The password's hash.
-    pub password_hash: Hash,
+    /// The password's hash; `None`: a client certificate alone proves who it is.
+    pub password_hash: Option<Hash>,
     /// Topics to publish on; `None`: everything that is not reserved.
     pub publish: Option<Vec<Pattern>>,
     /// Topics to subscribe to; `None`: everything.

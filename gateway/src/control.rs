@@ -211,6 +211,7 @@ async fn carry_out(commands: &mpsc::Sender<Command>, order: Order) -> Response {
                 Refusal::UserExists(_) => (StatusCode::CONFLICT, "user_exists"),
                 Refusal::UnknownUser(_) => (StatusCode::NOT_FOUND, "unknown_user"),
                 Refusal::TooManyUsers => (StatusCode::CONFLICT, "too_many_users"),
+                Refusal::Outage(_) => (StatusCode::SERVICE_UNAVAILABLE, "outage"),
                 Refusal::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store"),
             };
             failed(status, code, refusal.to_string())

@@ -3,11 +3,16 @@
 //!
 //! It runs on a thread of its own, because it waits for the disk. A group is judged and committed
 //! whole or not at all: a commit that fails drops the submissions unacknowledged, opens the store
-//! again and rebuilds the state from what is on disk.
+//! again and rebuilds the state from what is on disk. Where that takes time, as on a full disk,
+//! everything else is refused meanwhile (`outage` decides, `recover` does).
 
 mod command;
 mod gather;
 mod judge;
+mod outage;
+mod pulse;
+mod reckon;
+mod recover;
 mod registry;
 mod results;
 mod site;
@@ -15,17 +20,21 @@ mod stats;
 mod users;
 
 pub use command::{Command, Order, Outcome, Refusal};
+pub use outage::Standing;
+pub(crate) use recover::in_words;
 pub use registry::{MAX_SENSORS, Registry};
 pub use site::{Announced, Site, SiteError};
 pub use stats::IngestStats;
 pub use users::{MAX_USERS, UserChange};
 
-use crate::broker::{BrokerWrite, Fanout, Mapper, Submission};
+use crate::broker::{BrokerWrite, Fanout, Mapper, Qos, Submission};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::source::{Sources, Verdict};
-use crate::store::{Store, StoreError};
+use crate::store::{Incident, Level, Sealed, Store, StoreError};
 use gather::{COMPANY, Gathering};
+use outage::Outage;
+use pulse::Pulse;
 use results::Results;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,8 +56,6 @@ const SEAL_AGE_MS: u64 = 30 * 60_000;
 const SEAL_HELD: usize = 1 << 20;
 /// Readings between two looks at how many are in memory.
 const HELD_EVERY: u64 = 16 * 1024;
-/// How long to wait before a failed store is opened again.
-const REOPEN_AFTER: Duration = Duration::from_secs(1);
 
 /// Reads payloads on the connections' tasks.
 #[derive(Clone, Debug)]
@@ -66,11 +73,21 @@ impl Mapper for PayloadMapper {
 pub trait Observer: Send {
     /// One group is on disk.
     fn committed(&mut self, announced: &Announced<'_>);
+
+    /// Readings are taken from now on, or refused.
+    fn standing(&mut self, standing: &Standing);
+
+    /// These are the damaged files there are now.
+    fn incidents(&mut self, incidents: &[Incident]);
 }
 
 /// Nobody listens.
 impl Observer for () {
     fn committed(&mut self, _: &Announced<'_>) {}
+
+    fn standing(&mut self, _: &Standing) {}
+
+    fn incidents(&mut self, _: &[Incident]) {}
 }
 
 /// Everything the writer works with.
@@ -86,6 +103,28 @@ pub struct Writer<O> {
     rows: Vec<BrokerWrite>,
     sealed_at_ms: u64,
     held_looked_at: u64,
+    pulse: Pulse,
+    time_topic: String,
+    /// How things stand, as it was last said.
+    standing: Standing,
+    /// While the store takes nothing.
+    outage: Option<Outage>,
+    /// Failures since the last commit.
+    strikes: u32,
+    /// Damage since the last seal.
+    damage_met: u32,
+    /// Why this store cannot be used any more.
+    unusable: Option<String>,
+    level: Level,
+    /// When to look at the disk's room again, on the monotonic clock.
+    look_at_ms: u64,
+}
+
+/// What a turn of the writer came to.
+enum Turn {
+    Done,
+    /// Every submitter is gone.
+    Over,
 }
 
 /// Where a writer's work comes from.
@@ -107,6 +146,7 @@ impl<O: Observer> Writer<O> {
         observer: O,
     ) -> Self {
         let sealed_at_ms = clock.monotonic_ms();
+        let time_topic = format!("sluice/{}/time", config.site.id);
         Self {
             results: Results::new(&config.site.id),
             store,
@@ -119,7 +159,23 @@ impl<O: Observer> Writer<O> {
             rows: Vec::new(),
             sealed_at_ms,
             held_looked_at: 0,
+            pulse: Pulse::default(),
+            time_topic,
+            standing: Standing::default(),
+            outage: None,
+            strikes: 0,
+            damage_met: 0,
+            unusable: None,
+            level: Level::default(),
+            look_at_ms: 0,
         }
+    }
+
+    /// The same, counting in `stats`.
+    #[must_use]
+    pub fn counting(mut self, stats: Arc<IngestStats>) -> Self {
+        self.stats = stats;
+        self
     }
 
     /// What the writer counts.
@@ -131,6 +187,9 @@ impl<O: Observer> Writer<O> {
     /// Works until every submitter is gone, commits what is left, seals, and gives the store back.
     ///
     /// Blocks: call it on a thread of its own.
+    ///
+    /// # Errors
+    /// The store is damaged and cannot be used any more.
     pub fn run(mut self, mut intake: Intake) -> Result<Store, StoreError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -141,35 +200,73 @@ impl<O: Observer> Writer<O> {
             self.config.store.commit_delay_qos0_ms,
         );
         self.publish_known_results();
+        if let Some(failure) = self.store.failed() {
+            // It was opened on a disk without room: it is read, no more.
+            self.outage = Some(Outage::begin(failure, 0, self.clock.monotonic_ms()));
+        }
         // Each turn does one thing, so that a backlog without end starves neither operators nor seals.
-        loop {
-            if gathering.is_due(self.clock.monotonic_ms()) {
-                self.commit_group(&mut gathering, &mut intake);
-                if let Ok(command) = intake.commands.try_recv() {
-                    self.obey(command);
-                }
+        while self.unusable.is_none() {
+            let turn = if self.outage.is_some() {
+                // What was gathered for the store that failed.
+                self.disappoint(gathering.group(self.clock.monotonic_ms()));
+                self.sit_out(&runtime, &mut intake)
             } else {
-                let wait = gathering.wait_ms(self.clock.monotonic_ms());
-                let wait = wait.map_or(TICK, Duration::from_millis);
-                match runtime.block_on(next(&mut intake, wait)) {
-                    Event::Submission(first) => {
-                        gathering.take(first, self.clock.monotonic_ms());
-                        while !gathering.is_full()
-                            && let Ok(more) = intake.submissions.try_recv()
-                        {
-                            gathering.take(more, self.clock.monotonic_ms());
-                        }
-                    }
-                    Event::Command(command) => self.obey(command),
-                    Event::Passed => {}
-                    Event::Over => break,
-                }
+                self.take_turn(&runtime, &mut gathering, &mut intake)
+            };
+            match turn {
+                Turn::Done => {}
+                Turn::Over => break,
             }
-            self.keep_time();
         }
         self.commit(gathering.group(self.clock.monotonic_ms()));
-        self.seal()?;
-        Ok(self.store)
+        if self.outage.is_none()
+            && let Err(error) = self.seal()
+        {
+            self.fail(
+                &error,
+                "the log is not sealed: it is repeated at the next start",
+            );
+        }
+        match self.unusable {
+            None => Ok(self.store),
+            Some(why) => Err(StoreError::Unusable(why)),
+        }
+    }
+
+    fn take_turn(
+        &mut self,
+        runtime: &tokio::runtime::Runtime,
+        gathering: &mut Gathering<Verdict>,
+        intake: &mut Intake,
+    ) -> Turn {
+        if gathering.is_due(self.clock.monotonic_ms()) {
+            self.commit_group(gathering, intake);
+            if self.outage.is_none()
+                && let Ok(command) = intake.commands.try_recv()
+            {
+                self.obey(command);
+            }
+        } else {
+            let wait = gathering.wait_ms(self.clock.monotonic_ms());
+            let wait = wait.map_or(TICK, Duration::from_millis);
+            match runtime.block_on(next(intake, wait)) {
+                Event::Submission(first) => {
+                    gathering.take(first, self.clock.monotonic_ms());
+                    while !gathering.is_full()
+                        && let Ok(more) = intake.submissions.try_recv()
+                    {
+                        gathering.take(more, self.clock.monotonic_ms());
+                    }
+                }
+                Event::Command(command) => self.obey(command),
+                Event::Passed => {}
+                Event::Over => return Turn::Over,
+            }
+        }
+        if self.outage.is_none() {
+            self.keep_time();
+        }
+        Turn::Done
     }
 
     fn commit_group(&mut self, gathering: &mut Gathering<Verdict>, intake: &mut Intake) {
@@ -196,8 +293,15 @@ impl<O: Observer> Writer<O> {
         if submissions.is_empty() {
             return;
         }
+        if self.outage.is_some() || self.unusable.is_some() {
+            self.disappoint(submissions);
+            return;
+        }
         self.site.begin(&self.clock);
-        let judged = self.judge(&submissions);
+        let judged = self
+            .site
+            .reckon(&mut self.store)
+            .and_then(|()| self.judge(&submissions));
         let done = match judged {
             Ok(()) => self.finish(submissions),
             Err(error) => {
@@ -214,16 +318,18 @@ impl<O: Observer> Writer<O> {
     }
 
     fn judge(&mut self, submissions: &[Submission<Verdict>]) -> Result<(), StoreError> {
-        for incoming in submissions
-            .iter()
-            .flat_map(|submission| &submission.incoming)
-        {
-            let (topic, payload) = (incoming.topic_str(), &incoming.payload);
-            if incoming.retain && payload.is_empty() {
-                continue; // it clears a retained message, and says nothing
+        let now_ms = self.clock.monotonic_ms();
+        for submission in submissions {
+            let taken_ms = submission.taken_ms.unwrap_or(now_ms);
+            self.site.arrived(now_ms.saturating_sub(taken_ms));
+            for incoming in &submission.incoming {
+                let (topic, payload) = (incoming.topic_str(), &incoming.payload);
+                if incoming.retain && payload.is_empty() {
+                    continue; // it clears a retained message, and says nothing
+                }
+                self.site
+                    .take(topic, payload, &incoming.decoded, &mut self.store)?;
             }
-            self.site
-                .take(topic, payload, &incoming.decoded, &mut self.store)?;
         }
         Ok(())
     }
@@ -249,11 +355,28 @@ impl<O: Observer> Writer<O> {
         for submission in submissions {
             self.fanout.committed(submission);
         }
+        self.say_again_what_was_lost();
         if let Some(committed) = committed {
+            self.strikes = 0;
             self.stats.committed(committed, &self.site.announced());
             self.observer.committed(&self.site.announced());
         }
         Ok(())
+    }
+
+    /// A result that is gone leaves the one before it as the newest.
+    fn say_again_what_was_lost(&mut self) {
+        match self
+            .results
+            .after_loss(&self.site, &self.store, &self.fanout)
+        {
+            Ok(None) => {}
+            Ok(Some(submission)) => self.fanout.committed(submission),
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "results that are gone could not be replaced by the ones before them"
+            ),
+        }
     }
 
     fn disappoint(&self, submissions: Vec<Submission<Verdict>>) {
@@ -264,7 +387,9 @@ impl<O: Observer> Writer<O> {
 
     fn obey(&mut self, command: Command) {
         self.site.begin(&self.clock);
-        let outcome = match self.site.obey(&command.order, &mut self.store) {
+        let reckoned = self.site.reckon(&mut self.store);
+        let obeyed = reckoned.and_then(|()| self.site.obey(&command.order, &mut self.store));
+        let outcome = match obeyed {
             Ok(Ok(outcome)) => self.finish(Vec::new()).map(|()| Ok(outcome)),
             Ok(Err(refusal)) => Ok(Err(refusal)),
             Err(error) => Err(error),
@@ -275,20 +400,17 @@ impl<O: Observer> Writer<O> {
         }));
     }
 
-    fn fail(&mut self, error: &StoreError, what: &str) {
-        tracing::error!(error = error as &dyn std::error::Error, "{what}");
-        self.stats.failed();
-        self.recover();
-    }
-
     /// Closes days for want of readings, and seals the log when it is time.
     fn keep_time(&mut self) {
         let closed = if self.site.is_due(&self.clock) {
             self.site.begin(&self.clock);
-            self.finish(Vec::new())
+            let reckoned = self.site.reckon(&mut self.store);
+            reckoned.and_then(|()| self.finish(Vec::new()))
         } else {
             Ok(())
         };
+        // What is owed since the clock is trusted is done before the time is said.
+        self.tell_time();
         let kept = closed.and_then(|()| {
             if self.wants_seal() {
                 self.seal()
@@ -296,8 +418,27 @@ impl<O: Observer> Writer<O> {
                 Ok(())
             }
         });
-        if let Err(error) = kept {
-            self.fail(&error, "the store could not be kept");
+        match kept {
+            Ok(()) => self.look_around(),
+            Err(error) => self.fail(&error, "the store could not be kept"),
+        }
+    }
+
+    /// Says what time it is, to nodes that have no clock.
+    fn tell_time(&mut self) {
+        let told = self
+            .pulse
+            .due(self.site.known_time(&self.clock), self.clock.monotonic_ms());
+        if let Some(ms) = told {
+            let text = ms.to_string();
+            let message = (
+                self.time_topic.as_str(),
+                text.as_bytes(),
+                Qos::AtMostOnce,
+                false,
+            );
+            let said = self.fanout.compose_derived([message], Verdict::NotMapped);
+            self.fanout.committed(said);
         }
     }
 
@@ -319,13 +460,19 @@ impl<O: Observer> Writer<O> {
 
     fn seal(&mut self) -> Result<(), StoreError> {
         self.sealed_at_ms = self.clock.monotonic_ms();
-        if self.store.tail().groups == 0 {
-            return Ok(());
+        if self.store.tail().groups > 0 {
+            let _sealed = self.seal_now()?;
         }
+        Ok(())
+    }
+
+    /// Seals, even where there is nothing to fold: retention works at seals.
+    fn seal_now(&mut self) -> Result<Sealed, StoreError> {
         let sealed = self.site.seal(&mut self.store)?;
+        self.damage_met = 0;
         self.stats.sealed(sealed);
         tracing::debug!(?sealed, "sealed the log");
-        Ok(())
+        Ok(sealed)
     }
 
     /// Results are retained messages that are made again from the rows, not kept twice.
@@ -336,28 +483,6 @@ impl<O: Observer> Writer<O> {
                 error = &error as &dyn std::error::Error,
                 "the newest results could not be published again"
             );
-        }
-    }
-
-    /// Opens the store again and rebuilds the state from it, however often it takes.
-    fn recover(&mut self) {
-        loop {
-            let reopened =
-                self.store.reopen().map_err(SiteError::from).and_then(|()| {
-                    Site::open(&mut self.store, Arc::clone(&self.config), &self.clock)
-                });
-            match reopened {
-                Ok(site) => {
-                    self.site = site;
-                    tracing::info!("the store is open again");
-                    return;
-                }
-                Err(error) => tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "the store cannot be opened again; trying once more in a second"
-                ),
-            }
-            std::thread::sleep(REOPEN_AFTER);
         }
     }
 }

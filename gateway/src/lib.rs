@@ -25,6 +25,7 @@
 
 pub mod access;
 pub mod app;
+mod board;
 pub mod broker;
 pub mod cli;
 pub mod clock;

@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Display, Write as _};
 
-use crate::web::rows::Status;
+use crate::web::rows::{ClockStatus, Status, StoreStatus};
 
 /// The text format that [`exposition`] writes.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -26,13 +26,7 @@ pub(crate) fn exposition(status: &Status, watchers: usize) -> String {
         &[],
         status.uptime,
     );
-    let trusted = u8::from(status.clock.synchronised);
-    out.gauge(
-        "sluice_clock_synchronised",
-        "Whether the clock is trusted.",
-        &[],
-        trusted,
-    );
+    clock(&mut out, &status.clock);
 
     let counters = status.counters;
     let help = "Readings by what became of them, for the life of the store.";
@@ -47,14 +41,7 @@ pub(crate) fn exposition(status: &Status, watchers: usize) -> String {
         out.sample("sluice_readings_total", &[("fate", fate)], count);
     }
 
-    out.gauge(
-        "sluice_store_bytes",
-        "Size of the store's file.",
-        &[],
-        status.store.bytes,
-    );
-    let help = "Commits since the daemon started.";
-    out.counter("sluice_store_commits_total", help, status.store.commits);
+    store(&mut out, &status.store, status.incidents.len());
     let clients = status.broker.connections;
     out.gauge(
         "sluice_broker_connections",
@@ -110,6 +97,42 @@ pub(crate) fn exposition(status: &Status, watchers: usize) -> String {
         watchers,
     );
     out.0
+}
+
+fn clock(out: &mut Exposition, clock: &ClockStatus) {
+    let trusted = u8::from(clock.synchronised);
+    out.gauge(
+        "sluice_clock_synchronised",
+        "Whether the clock is trusted.",
+        &[],
+        trusted,
+    );
+    let help = "Readings without a time that wait until the clock is trusted.";
+    out.gauge("sluice_readings_waiting", help, &[], clock.waiting);
+    let help = "Times the clock was seen to be set since the daemon started.";
+    out.counter("sluice_clock_jumps_total", help, clock.jumps);
+}
+
+fn store(out: &mut Exposition, store: &StoreStatus, damaged_files: usize) {
+    out.gauge(
+        "sluice_store_bytes",
+        "Size of the store's file.",
+        &[],
+        store.bytes,
+    );
+    let help = "Commits since the daemon started.";
+    out.counter("sluice_store_commits_total", help, store.commits);
+    if let Some(free_bytes) = store.free_bytes {
+        let help = "Room left on the store's disk.";
+        out.gauge("sluice_store_free_bytes", help, &[], free_bytes);
+    }
+    let help = "Whether readings are refused: the disk is full, or fails.";
+    let refusing = u8::from(store.refusal.is_some());
+    out.gauge("sluice_store_refusing", help, &[], refusing);
+    let help = "Groups and seals that could not be written since the daemon started.";
+    out.counter("sluice_store_failures_total", help, store.failures);
+    let help = "Damaged files of the store that were set aside and lie there still.";
+    out.gauge("sluice_store_damaged_files", help, &[], damaged_files);
 }
 
 struct Exposition(String);
@@ -169,6 +192,10 @@ mod tests {
             clock: ClockStatus {
                 mode: Word::Borrowed("wall"),
                 synchronised: true,
+                trusted: true,
+                why: Word::Borrowed(""),
+                waiting: 0,
+                jumps: 0,
             },
             counters: Counters {
                 received: 3,
@@ -179,6 +206,10 @@ mod tests {
             store: StoreStatus {
                 bytes: 4096,
                 commits: 2,
+                free_bytes: Some(1 << 30),
+                state: Word::Borrowed("ok"),
+                refusal: None,
+                failures: 0,
             },
             upstream: UpstreamStatus::off(),
             broker: BrokerStatus {
@@ -186,6 +217,7 @@ mod tests {
                 tls_certificate_expires: Some(Moment::from_ms(1_900_000_000_000)),
                 ..BrokerStatus::default()
             },
+            incidents: Vec::new(),
         }
     }
 

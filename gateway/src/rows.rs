@@ -9,8 +9,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+mod alert;
 pub mod when;
 
+pub use alert::Alert;
+
+use crate::store::Flag;
 use engine::{Aggregate, DayRow, DiffKind, DiffRow, RestRow, SensorId};
 use when::{Date, Moment};
 
@@ -36,6 +40,9 @@ pub struct Status {
     pub upstream: UpstreamStatus,
     /// The embedded broker.
     pub broker: BrokerStatus,
+    /// What happened to the store that its owner must know, as in the list of alerts.
+    #[serde(default)]
+    pub incidents: Vec<Alert>,
 }
 
 /// Whose time the gateway goes by.
@@ -45,6 +52,19 @@ pub struct ClockStatus {
     pub mode: Word,
     /// Whether the wall clock is trusted; true in event mode, which needs none.
     pub synchronised: bool,
+    /// The same.
+    #[serde(default)]
+    pub trusted: bool,
+    /// What decided that, in words.
+    #[serde(default)]
+    pub why: Word,
+    /// Readings without a time that wait until the clock is trusted. They are on disk, and not among
+    /// those received yet.
+    #[serde(default)]
+    pub waiting: u64,
+    /// How often the wall clock was seen to jump since the daemon started.
+    #[serde(default)]
+    pub jumps: u64,
 }
 
 /// Readings by what became of them, for the life of the store; `received` is the sum of the others.
@@ -71,6 +91,19 @@ pub struct StoreStatus {
     pub bytes: u64,
     /// Commits since the daemon started.
     pub commits: u64,
+    /// Bytes that its disk has left; null where nobody can tell.
+    #[serde(default)]
+    pub free_bytes: Option<u64>,
+    /// `ok`, `low`, `scarce`: readings are taken, and the disk has so much room; `full`, `failing`:
+    /// they are refused.
+    #[serde(default)]
+    pub state: Word,
+    /// Why readings are refused and what to do; null while they are taken.
+    #[serde(default)]
+    pub refusal: Option<String>,
+    /// Groups and seals that could not be written since the daemon started.
+    #[serde(default)]
+    pub failures: u64,
 }
 
 /// How far the upstream has got.
@@ -164,6 +197,10 @@ pub struct Reading {
     pub value: f64,
     /// Its place in the order of arrival.
     pub seq: u64,
+    /// What is to be known of its time: `ambiguous` or `shifted` local time, `stamped` when the clock
+    /// was set, or `estimated` then; `rejudged` then. Not there, as a rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flag: Option<Word>,
 }
 
 /// `AggDay`: one sensor's day.
@@ -301,8 +338,11 @@ pub struct Arrival {
     pub value: f64,
     /// Its place in the order of arrival.
     pub seq: u64,
-    /// `accepted`, `corrected`, `late`, `accepted late` or `corrected late`.
+    /// `accepted`, `corrected`, `late`, `accepted late`, `corrected late` or `withdrawn`.
     pub fate: Word,
+    /// As [`Reading::flag`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flag: Option<Word>,
     /// Whether the daily number is made of it now.
     pub counts: bool,
 }
@@ -449,6 +489,18 @@ pub const fn aggregate_word(aggregate: Aggregate) -> &'static str {
         Aggregate::Last => "last",
         Aggregate::Count => "count",
     }
+}
+
+/// The word for what is to be known of a reading's time.
+#[must_use]
+pub const fn flag_word(flag: Flag) -> Word {
+    Word::Borrowed(match flag {
+        Flag::Ambiguous => "ambiguous",
+        Flag::Shifted => "shifted",
+        Flag::Stamped => "stamped",
+        Flag::Estimated => "estimated",
+        Flag::Rejudged => "rejudged",
+    })
 }
 
 /// The word for the cause of a difference.

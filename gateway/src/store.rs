@@ -9,6 +9,7 @@
 //! late, a duplicate, a correction, and which day a reading belongs to, it is told. It reads no
 //! clock. docs/FORMAT.md has the file to the byte.
 
+mod aside;
 mod ballast;
 mod block;
 mod broker;
@@ -17,11 +18,15 @@ mod decimal;
 #[cfg(test)]
 pub(crate) mod document;
 mod error;
+mod forget;
+mod incident;
 mod late;
 mod log;
 mod open;
 mod overlay;
 mod past;
+mod reopen;
+mod room;
 mod rows;
 mod scan;
 mod seal;
@@ -30,25 +35,30 @@ mod tables;
 mod types;
 mod view;
 
-use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{Database, ReadableDatabase, StorageBackend};
 
-pub use self::error::{OpenError, StoreError};
+pub use self::aside::{Aside, set_aside};
+pub use self::error::{Failure, OpenError, StoreError};
+pub use self::incident::{Incident, Tended};
 pub use self::open::FILE;
 pub use self::overlay::Changed;
+pub use self::reopen::{Regained, Reopened};
+pub use self::room::{Level, Room};
 pub use self::tables::SCHEMA;
 pub use self::types::{
-    BrokerWrite, Checkpoint, Committed, Counters, Dropped, Fate, Group, LateRow, Letter, Logged,
-    Seal, Sealed, SensorState, StoredReading, Tail, Totals, UserRow,
+    BrokerWrite, Checkpoint, Committed, Counters, Doubt, Dropped, Fate, Flag, Group, LateRow,
+    Letter, Logged, Seal, Sealed, SensorState, StoredReading, Tail, Totals, UserRow, Waiting,
 };
 pub use self::view::View;
 
 use self::error::Fault;
-use self::open::{Known, Opened};
+use self::open::{Known, Lift, Opened};
 use self::overlay::Overlay;
+use self::reopen::{Medium, Place};
 use self::shield::Shield;
 
 /// How the store is kept.
@@ -102,44 +112,19 @@ impl Default for Options {
 pub struct Store {
     shared: Arc<Shared>,
     options: Options,
-    /// `None`: a backend of the caller's, which cannot be opened again.
-    place: Option<Place>,
+    medium: Medium,
     known: Known,
     /// A write failed: what is on disk is not known.
-    failed: Option<Failed>,
+    failed: Option<Failure>,
     /// A group is packed here.
     packed: Vec<u8>,
-}
-
-/// How a write failed.
-#[derive(Clone, Copy, Debug)]
-enum Failed {
-    /// There was no room.
-    DiskFull,
-    /// Any other way.
-    Otherwise,
-}
-
-impl Failed {
-    fn of<T>(written: &Result<T, StoreError>) -> Option<Self> {
-        match written {
-            Ok(_) => None,
-            Err(error) if error.is_disk_full() => Some(Self::DiskFull),
-            Err(_) => Some(Self::Otherwise),
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Place {
-    dir: PathBuf,
-    /// Locked while the store is open.
-    handle: File,
 }
 
 /// What the writer and the readers share.
 #[derive(Debug)]
 struct Shared {
+    /// The directory of the store, where it is in one.
+    dir: Option<PathBuf>,
     /// `None` once it is closed. Locked for writing only to close it and open it again.
     open: RwLock<Option<Open>>,
     overlay: RwLock<Overlay>,
@@ -160,7 +145,11 @@ impl Shared {
     ) -> Result<T, StoreError> {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
         let open = open.as_ref().ok_or(StoreError::Closed(doing))?;
-        f(open).map_err(|fault| fault.while_doing(doing))
+        // redb may panic on a page that was changed behind its back; a transaction that unwinds is
+        // aborted, and whoever wrote opens the file again.
+        let done = catch_unwind(AssertUnwindSafe(|| f(open)));
+        done.unwrap_or_else(|_panic| Err(Fault::contradiction()))
+            .map_err(|fault| fault.while_doing(doing))
     }
 
     /// Runs `f` in one short read transaction.
@@ -180,57 +169,57 @@ impl Store {
     /// The file belongs to a newer version, is damaged, is open elsewhere, or cannot be reached;
     /// it is left as it was.
     pub fn open(dir: &Path, options: &Options) -> Result<Self, OpenError> {
-        let handle = open::take_directory(dir)?;
-        let opened = open::open_file(dir, &handle, options)?;
-        ballast::take_on(dir, options.ballast_bytes).map_err(|source| OpenError::Io {
-            doing: "keep some room beside the store in",
-            path: dir.to_owned(),
-            source,
-        })?;
         let place = Place {
             dir: dir.to_owned(),
-            handle,
+            handle: open::take_directory(dir)?,
         };
-        Ok(Self::new(opened, options, Some(place)))
+        let ballast_bytes = options.ballast_bytes;
+        let medium = Medium::Directory(place);
+        let opened = medium.open(options)?;
+        if let (Lift::Done, Medium::Directory(place)) = (opened.lift, &medium) {
+            // On a full disk there is none: the store does without.
+            place.take_ballast(ballast_bytes)?;
+        }
+        Ok(Self::new(opened, options, medium))
     }
 
     /// Opens the store that `backend` holds, or creates one there if it is empty (not atomically:
-    /// only a directory can do that). It cannot be opened again after a failed write.
+    /// only a directory can do that). Opening it again takes another clone of it.
     pub fn open_backend(
         backend: impl StorageBackend + Clone,
         options: &Options,
     ) -> Result<Self, OpenError> {
-        let path = Path::new("memory");
+        let path = Path::new(open::IN_MEMORY);
         let is_empty = backend.len().map_err(|source| OpenError::Io {
             doing: "read",
             path: path.to_owned(),
             source,
         })? == 0;
         if is_empty {
-            open::initialise(backend.clone(), options).map_err(|fault| OpenError::Damaged {
-                path: path.to_owned(),
-                why: fault.to_string(),
-            })?;
+            open::initialise(backend.clone(), options).map_err(|fault| open::fault(fault, path))?;
         }
-        let opened = open::open_backend(Box::new(backend), path, options)?;
-        Ok(Self::new(opened, options, None))
+        let medium = Medium::of_backend(backend);
+        let opened = medium.open(options)?;
+        Ok(Self::new(opened, options, medium))
     }
 
-    fn new(opened: Opened, options: &Options, place: Option<Place>) -> Self {
+    fn new(opened: Opened, options: &Options, medium: Medium) -> Self {
         let Opened {
             database,
             shield,
             known,
+            lift,
         } = opened;
         Self {
             shared: Arc::new(Shared {
+                dir: medium.dir().map(Path::to_owned),
                 open: RwLock::new(Some(Open { database, shield })),
                 overlay: RwLock::default(),
             }),
             options: options.clone(),
-            place,
+            medium,
             known,
-            failed: None,
+            failed: lift.failure(),
             packed: Vec::new(),
         }
     }
@@ -249,6 +238,17 @@ impl Store {
                 sensors: scan::sensors(txn)?,
                 balances: scan::balances(txn)?,
                 ..open::read_checkpoint(txn)?
+            })
+        })
+    }
+
+    /// What waited at the last seal until the clock is trusted, by arrival.
+    pub fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
+        self.shared.read("read what waits", |txn| {
+            let kept = txn.open_table(tables::META)?.get(tables::META_WAITING)?;
+            kept.map_or(Ok(Vec::new()), |value| {
+                rows::unpack_waiting(value.value())
+                    .map_err(Fault::damaged("meta", tables::META_WAITING))
             })
         })
     }
@@ -316,7 +316,7 @@ impl Store {
             txn.commit()?;
             Ok(())
         });
-        self.failed = Failed::of(&written);
+        self.failed = written.as_ref().err().map(StoreError::failure);
         written?;
         let bytes = packed.len() as u64;
         if bytes > 0 {
@@ -352,50 +352,16 @@ impl Store {
     pub fn unsealed(&self) -> Changed {
         self.shared.overlaid().all()
     }
-
-    /// Closes the file and opens it again: the way on after a failed write. Readers wait for it.
-    /// What was announced is forgotten; take the checkpoint and replay. If the disk was full, the
-    /// room kept beside the store is given up first, so that retention can make more.
-    pub fn reopen(&mut self) -> Result<(), StoreError> {
-        let place = self
-            .place
-            .as_ref()
-            .ok_or(StoreError::Closed("open again"))?;
-        let mut open = self
-            .shared
-            .open
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        // Closes it, which releases its lock.
-        *open = None;
-        if let Some(Failed::DiskFull) = self.failed {
-            ballast::drop_overboard(&place.dir).map_err(|source| {
-                Box::new(OpenError::Io {
-                    doing: "give up the room kept beside the store in",
-                    path: place.dir.clone(),
-                    source,
-                })
-            })?;
-        }
-        let opened = open::open_file(&place.dir, &place.handle, &self.options).map_err(Box::new)?;
-        *open = Some(Open {
-            database: opened.database,
-            shield: opened.shield,
-        });
-        self.known = opened.known;
-        self.failed = None;
-        self.shared.overlay().clear();
-        Ok(())
-    }
 }
 
 impl Drop for Store {
     /// Closes the file even while views live: they find it closed.
     fn drop(&mut self) {
-        *self
+        let mut open = self
             .shared
             .open
             .write()
-            .unwrap_or_else(PoisonError::into_inner) = None;
+            .unwrap_or_else(PoisonError::into_inner);
+        reopen::close(&mut open);
     }
 }

@@ -80,6 +80,7 @@ impl House {
         let (store, site) = self.open.as_mut().expect("open");
         let config = Config::parse(HOME, "home").expect("valid");
         site.begin(&self.clock);
+        site.reckon(store).expect("reckoned");
         for (topic, payload) in messages {
             let verdict = config.sources.decode(topic, payload.as_bytes());
             site.take(topic, payload.as_bytes(), &verdict, store)

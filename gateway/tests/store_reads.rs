@@ -339,6 +339,42 @@ fn what_a_cap_removes_is_counted() {
 }
 
 #[test]
+fn what_age_removes_is_counted_and_what_has_no_known_time_goes_with_the_next() {
+    const YEAR_MS: i64 = 365 * 24 * HOUR_MS;
+    let mut store = store();
+    // The clock was not set, then it was; a year passed.
+    let arrivals = [5_000, 6_000, START_MS, START_MS + YEAR_MS, 7_000];
+    for (seq, arrived_ms) in (0..).step_by(2).zip(arrivals) {
+        let mut new = group(seq, vec![reading(seq, 1, START_MS, 1.0, Fate::Late)]);
+        new.next_seq = seq + 2;
+        new.arrived_ms = arrived_ms;
+        new.letters = vec![Letter {
+            seq: seq + 1,
+            arrived_ms,
+            topic: "t".into(),
+            reason: "r".into(),
+            payload: Vec::new(),
+        }];
+        commit(&mut store, &new);
+    }
+    let left = |store: &mut Store, before_ms| {
+        let sealed = store.seal(Seal {
+            forget_before_ms: Some(before_ms),
+            ..bare_seal()
+        });
+        let _sealed = sealed.unwrap();
+        let totals = store.view().totals().unwrap();
+        let dropped = (totals.dropped.late, totals.dropped.letters);
+        (dropped, (totals.late_rows, totals.letter_rows))
+    };
+    assert_eq!(left(&mut store, START_MS), ((0, 0), (5, 5)));
+    assert_eq!(left(&mut store, START_MS + 1), ((3, 3), (2, 2)));
+    assert_eq!(left(&mut store, START_MS + YEAR_MS), ((3, 3), (2, 2)));
+    let long_after = START_MS + 2 * YEAR_MS;
+    assert_eq!(left(&mut store, long_after), ((4, 4), (1, 1)));
+}
+
+#[test]
 fn a_group_that_does_not_follow_is_refused_and_the_store_goes_on() {
     let mut store = store();
     let at_3 = group(3, vec![reading(3, 1, START_MS, 1.0, Fate::Accepted)]);

@@ -36,6 +36,7 @@ fn reading(seq: u64) -> LiveEvent {
         time,
         value: 0.5,
         seq,
+        flag: None,
     })
 }
 

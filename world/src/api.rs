@@ -45,6 +45,19 @@ impl Api {
         serde_json::from_slice(&body).unwrap_or_else(|why| panic!("{asked}: {why}"))
     }
 
+    /// The status code and the text at a path such as `/readyz`, whatever they are.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn answer(&self, path: &str) -> (u16, String) {
+        let asked = format!("{}{path}", self.base);
+        let answer = self.client.get(&asked).send().await;
+        let answer = answer.unwrap_or_else(|why| panic!("{asked}: {why}"));
+        let status = answer.status().as_u16();
+        let text = answer.text().await;
+        (status, text.unwrap_or_else(|why| panic!("{asked}: {why}")))
+    }
+
     /// The rows of one kind, such as `days`.
     ///
     /// # Panics

@@ -115,6 +115,18 @@ impl Place {
         place
     }
 
+    /// Has the store kept in another directory.
+    ///
+    /// # Panics
+    /// When the configuration no longer says where it is kept.
+    pub fn keep_in(&self, directory: &Path) {
+        let config = fs::read_to_string(self.config()).expect("there is one");
+        let (is, becomes) = (self.data(), directory.display());
+        let is = format!("path = \"{}\"", is.display());
+        assert!(config.contains(&is), "the configuration says {is}");
+        self.configure(&config.replacen(&is, &format!("path = \"{becomes}\""), 1));
+    }
+
     /// Writes another configuration.
     pub fn configure(&self, config: &str) {
         fs::write(self.config(), config).expect("the test's directory takes files");
@@ -278,6 +290,13 @@ impl Daemon {
     /// kill -9.
     pub fn kill(mut self) {
         self.process.kill();
+    }
+
+    /// Waits until it serves again, after it began anew by itself.
+    #[must_use]
+    pub fn begun_anew(self) -> Self {
+        let process = self.process;
+        Starting { process }.ready()
     }
 
     /// SIGTERM.

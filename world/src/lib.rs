@@ -2,14 +2,15 @@
 //!
 //! Two halves. The [`mod@reference`] says what the rows must be. The rest is what a user has: messages
 //! in some order of [`arrival`], [`mqtt`], [`mutation`]s of it, a [`courier`] who does not give up, a
-//! [`recipient`] who forgets nothing, the [`daemon`] as a process, and the HTTP [`api`]. Nothing here calls
-//! the engine or the gateway: a judge who asks the accused proves nothing.
+//! [`recipient`] who forgets nothing, the [`daemon`] as a process, a small [`disk`], and the HTTP [`api`].
+//! Nothing here calls the engine or the gateway: a judge who asks the accused proves nothing.
 
 pub mod api;
 pub mod arrival;
 pub mod courier;
 pub mod daemon;
 pub mod dice;
+pub mod disk;
 pub mod mqtt;
 pub mod mutation;
 pub mod recipient;

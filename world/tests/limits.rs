@@ -204,14 +204,6 @@ fn a_newer_store_is_refused_with_both_versions_and_left_as_it_is() {
     assert_refused_untouched(&place, &versions);
 }
 
-#[test]
-fn a_damaged_store_is_refused_and_left_as_it_is() {
-    let place = Place::new();
-    fs::create_dir(place.data()).expect("the directory is ours");
-    fs::write(place.data().join(FILE), vec![7; 100_000]).expect("the directory is ours");
-    assert_refused_untouched(&place, "it is damaged");
-}
-
 /// `sluice run` ends with 1 and says `why`; the store's file does not change in any byte.
 fn assert_refused_untouched(place: &Place, why: &str) {
     let file = place.data().join(FILE);

@@ -78,6 +78,15 @@ impl Certified {
         certified
     }
 
+    /// The same with a client that comes by its certificate alone; everybody else may come, too.
+    fn with_pump(keys: &str) -> Self {
+        let certified = Self::new(&format!("{keys}\nallow_anonymous = true"));
+        let config = fs::read_to_string(certified.place.config()).expect("it was written");
+        let user = "[[broker.user]]\nname = \"pump\"\n";
+        certified.place.configure(&format!("{config}\n{user}"));
+        certified
+    }
+
     /// Puts another server's certificate in place.
     fn show(&self, [cert, key]: &[String; 2]) {
         drop(self.place.file("cert.pem", cert));
@@ -182,7 +191,7 @@ async fn readings_of_mosquitto_within_tls_become_rows() {
 
 #[test]
 fn certificates_that_are_over_unknown_or_missing_are_refused_and_a_good_one_is_served() {
-    let certified = Certified::new(
+    let certified = Certified::with_pump(
         "tls_listen = \"127.0.0.1:0\"\ntls_client_ca = \"ca.pem\"\ntls_client_certificate = \"required\"",
     );
     let daemon = certified.place.start();
@@ -259,7 +268,7 @@ fn paho_is_served_within_tls_and_within_websocket() {
 
 #[test]
 fn paho_is_served_within_websocket_within_tls_with_a_certificate() {
-    let certified = Certified::new(
+    let certified = Certified::with_pump(
         "websocket_listen = \"127.0.0.1:0\"\nwebsocket_tls = true\ntls_client_ca = \"ca.pem\"",
     );
     let daemon = certified.place.start();

@@ -17,8 +17,8 @@ const FILTERS_MAX: usize = 1000;
 pub struct Account {
     /// The name to log in with.
     pub name: String,
-    /// Of the password.
-    pub hash: Hash,
+    /// Of the password; `None`: a client certificate alone proves who it is.
+    pub hash: Option<Hash>,
     /// Where the name is good.
     pub doors: Doors,
     /// Topics to publish to; `None`: whatever is not the gateway's own.
@@ -127,8 +127,10 @@ impl Account {
         };
         Ok(Self {
             name: user_name(name).map_err(|error| format!("{name:?} {error}"))?,
-            hash: Hash::parse(&row.password_hash)
-                .map_err(|error| format!("the password's hash {error}"))?,
+            hash: Some(
+                Hash::parse(&row.password_hash)
+                    .map_err(|error| format!("the password's hash {error}"))?,
+            ),
             doors: Doors::of_bits(row.doors),
             publish: patterns(&row.publish)?,
             subscribe: patterns(&row.subscribe)?,

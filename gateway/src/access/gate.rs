@@ -142,10 +142,10 @@ impl Gate {
         client_id: &str,
         peer: &Peer,
     ) -> Admission {
-        let hash = account.map(|account| &account.hash);
+        let hash = account.and_then(|account| account.hash.as_ref());
         let mark = self.checker.mark(name, password, hash);
         let welcome = |account: &Account| {
-            let mark = self.mark_of(&account.hash);
+            let mark = self.mark_of(account.hash.as_ref());
             granted(account.permit(client_id, Proof::Password { mark }))
         };
         if let Some(account) = account
@@ -188,8 +188,8 @@ impl Gate {
         locked(&self.slow).is_news(Whence::of(peer.address), (self.clock)())
     }
 
-    fn mark_of(&self, hash: &Hash) -> u64 {
-        self.marks.hash_one(hash.as_str())
+    fn mark_of(&self, hash: Option<&Hash>) -> u64 {
+        self.marks.hash_one(hash.map(Hash::as_str))
     }
 }
 
@@ -263,7 +263,7 @@ impl Access for Gate {
         };
         let renewed = account.permit(client_id, permit.proof);
         match permit.proof {
-            Proof::Password { mark } if mark != self.mark_of(&account.hash) => {
+            Proof::Password { mark } if mark != self.mark_of(account.hash.as_ref()) => {
                 Standing::Unproven(Arc::new(renewed))
             }
             Proof::Password { .. } | Proof::Certificate | Proof::Local | Proof::Claim => {

@@ -61,6 +61,8 @@ pub struct Submission<D> {
     pub(crate) promises: Vec<Promise>,
     /// Whether to commit at once: a publisher stands with a full window.
     pub eager: bool,
+    /// When the writer took it, on the writer's monotonic clock in ms; `None`: it has not.
+    pub(crate) taken_ms: Option<u64>,
     /// Its retained messages are made again from the rows at every start: they are not written.
     pub(crate) derived: bool,
     /// Whether its publishes at QoS 0 have been delivered already.
@@ -78,6 +80,7 @@ impl<D> Submission<D> {
             writes: Vec::new(),
             promises: Vec::new(),
             eager: false,
+            taken_ms: None,
             derived: false,
             passed: false,
             settles: 0,

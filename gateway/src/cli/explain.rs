@@ -99,6 +99,13 @@ fn sentences(why: &Explanation) -> String {
             "Corrections: {corrections}; the latest value of a time counts."
         ));
     }
+    let withdrawn = count("withdrawn");
+    if withdrawn > 0 {
+        say(format!(
+            "Withdrawn because they lay ahead when the clock was set: {withdrawn}; `sluice letters` \
+             lists them."
+        ));
+    }
     let late = count("late");
     if late > 0 {
         say(format!(

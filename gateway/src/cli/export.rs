@@ -80,6 +80,7 @@ fn write(out: &mut impl Write, format: Format, reading: &Reading) -> io::Result<
         time,
         value,
         seq,
+        flag: _,
     } = reading;
     match format {
         Format::Jsonl => {
@@ -116,6 +117,7 @@ mod tests {
             time,
             value: 28.41,
             seq: 7,
+            flag: None,
         };
         write(&mut out, format, &reading).expect("memory takes all");
         String::from_utf8(out).expect("UTF-8")

@@ -17,7 +17,6 @@ use serde::de::DeserializeOwned;
 use super::SharedArgs;
 use super::exit::{Exit, Failure, Outcome};
 use super::settings;
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{ACCEPT_LATE, AcceptLate, CORRECT, Correct, Done};
 use crate::ingest::Order;
@@ -189,7 +188,8 @@ enum Stopped {
 fn by_store(config: &Arc<Config>, order: &Order) -> Result<Done, Stopped> {
     let (mut store, mut site) = settings::open(config).map_err(Stopped::Unreadable)?;
     let mut change = || {
-        site.begin(&Clock::machine());
+        site.begin(&settings::clock(config));
+        site.reckon(&mut store)?;
         let outcome = site.obey(order, &mut store)??;
         site.settle(&mut store)?;
         // Nothing to write is fine: what is asked for holds already.

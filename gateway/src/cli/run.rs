@@ -9,10 +9,11 @@ use clap::Args;
 use super::SharedArgs;
 use super::exit::Outcome;
 use super::settings;
-use crate::app::{App, Running};
+use crate::app::{App, AppError, Running};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::lifecycle::{self, Asked, Signals};
+use crate::store::StoreError;
 
 /// Threads for sockets: a gateway waits more than it works.
 const SOCKET_THREADS: usize = 2;
@@ -47,19 +48,35 @@ pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 async fn serve(config: Config, path: &Path) -> Outcome {
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     lifecycle::open_files(config.broker.max_connections);
-    let app = App::build(config, Clock::machine(), rand::random()).await?;
-    let running = app.with_control().start()?;
-    let addresses = running.addresses();
-    tracing::info!(
-        mqtt = addresses.mqtt.map(display),
-        tls = addresses.tls.map(display),
-        websocket = addresses.websocket.map(display),
-        http = %addresses.http,
-        "ready"
-    );
-    until_stopped(&mut signals, &running, path).await?;
-    tracing::info!("draining");
-    let store = running.stop().await?;
+    let clock = Clock::machine();
+    let mut app = App::build(config.clone(), clock.clone(), rand::random()).await?;
+    let store = loop {
+        let running = app.with_control().start()?;
+        let addresses = running.addresses();
+        tracing::info!(
+            mqtt = addresses.mqtt.map(display),
+            tls = addresses.tls.map(display),
+            websocket = addresses.websocket.map(display),
+            http = %addresses.http,
+            "ready"
+        );
+        let ended = until_stopped(&mut signals, &running, path).await;
+        tracing::info!("draining");
+        match (ended, running.stop().await) {
+            (Ended::Asked, stopped) => break stopped?,
+            (Ended::Broken, Err(AppError::Store(StoreError::Unusable(why)))) => {
+                // As at a start that finds damage, but for the process, and what it saw of its clock.
+                let (config, clock) = (config.clone(), clock.clone());
+                app = App::build_after_damage(config, clock, rand::random(), why).await?;
+            }
+            (Ended::Broken, stopped) => {
+                stopped?;
+                let why =
+                    anyhow::anyhow!("the writer ended: restart, and report what the log says");
+                return Err(why.into());
+            }
+        }
+    };
     let totals = store.view().totals()?;
     tracing::info!(
         received = totals.counters.received,
@@ -69,17 +86,24 @@ async fn serve(config: Config, path: &Path) -> Outcome {
     Ok(())
 }
 
-async fn until_stopped(signals: &mut Signals, running: &Running, path: &Path) -> Outcome {
+/// Why a gateway stops.
+enum Ended {
+    /// Somebody asked.
+    Asked,
+    /// Its writer has ended.
+    Broken,
+}
+
+async fn until_stopped(signals: &mut Signals, running: &Running, path: &Path) -> Ended {
     let mut look = tokio::time::interval(WRITER_LOOKED_AT);
     loop {
         tokio::select! {
             asked = signals.next() => match asked {
-                Asked::Stop => return Ok(()),
+                Asked::Stop => return Ended::Asked,
                 Asked::Reload => reload(path, running),
             },
             _ = look.tick() => if running.is_broken() {
-                let why = anyhow::anyhow!("the writer ended: restart, and report what the log says");
-                return Err(why.into());
+                return Ended::Broken;
             },
         }
     }

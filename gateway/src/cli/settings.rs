@@ -57,9 +57,9 @@ pub(super) fn served(config: &Config) -> Outcome<Vec<&'static str>> {
 /// The facts of a stopped daemon's store, which must outlive them.
 pub(super) fn stopped(config: &Config) -> anyhow::Result<(Store, StoreFacts)> {
     let config = Arc::new(config.clone());
-    let (store, _) = open(&config)?;
+    let clock = clock(&config);
+    let (store, _) = open_by(&config, &clock)?;
     let vitals = Arc::new(Vitals::stopped());
-    let clock = Clock::machine();
     let facts = StoreFacts::new(store.view(), Arc::new(ArcSwap::from(config)), clock, vitals);
     Ok((store, facts))
 }
@@ -67,6 +67,10 @@ pub(super) fn stopped(config: &Config) -> anyhow::Result<(Store, StoreFacts)> {
 /// The store of a stopped daemon and the site that is in it: as it was after the last commit, even
 /// where the daemon was killed.
 pub(super) fn open(config: &Arc<Config>) -> anyhow::Result<(Store, Site)> {
+    open_by(config, &clock(config))
+}
+
+fn open_by(config: &Arc<Config>, clock: &Clock) -> anyhow::Result<(Store, Site)> {
     let file = config.store.path.join(store::FILE);
     if !file.exists() {
         bail!(
@@ -75,9 +79,16 @@ pub(super) fn open(config: &Arc<Config>) -> anyhow::Result<(Store, Site)> {
         );
     }
     let mut store = Store::open(&config.store.path, &store::Options::default())?;
-    let site = Site::open(&mut store, Arc::clone(config), &Clock::machine())
+    let site = Site::open(&mut store, Arc::clone(config), clock)
         .with_context(|| format!("cannot read {}", file.display()))?;
     Ok((store, site))
+}
+
+/// The machine's clock, trusted as the configuration says.
+pub(super) fn clock(config: &Config) -> Clock {
+    let clock = Clock::machine();
+    clock.go_by(config.time.trust);
+    clock
 }
 
 /// Where the daemon's API is.

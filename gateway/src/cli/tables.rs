@@ -15,6 +15,10 @@ pub(crate) fn status(status: &Status) -> String {
     } else {
         "not trusted yet"
     };
+    let clock = match status.clock.why.as_ref() {
+        "" => format!("{}, {trust}", status.clock.mode),
+        why => format!("{}, {trust}: {why}", status.clock.mode),
+    };
     let upstream = match &status.upstream.last_error {
         Some(error) => format!(
             "{}, {} pending; {error}",
@@ -25,7 +29,11 @@ pub(crate) fn status(status: &Status) -> String {
             status.upstream.state, status.upstream.pending
         ),
     };
-    let size = size(status.store.bytes);
+    let store = &status.store;
+    let mut kept = format!("{}, {} commits", size(store.bytes), store.commits);
+    if let Some(free_bytes) = store.free_bytes {
+        write!(kept, "; {} free", size(free_bytes)).expect("a String takes all");
+    }
     let up = match status.uptime {
         0 => "no: the daemon is stopped, or has just started".to_owned(),
         seconds => span(seconds),
@@ -34,8 +42,8 @@ pub(crate) fn status(status: &Status) -> String {
         ("site", status.site.clone()),
         ("version", status.version.clone()),
         ("up", up),
-        ("clock", format!("{}, {trust}", status.clock.mode)),
-        ("store", format!("{size}, {} commits", status.store.commits)),
+        ("clock", clock),
+        ("store", kept),
         (
             "broker",
             format!("{} connections", status.broker.connections),
@@ -47,9 +55,13 @@ pub(crate) fn status(status: &Status) -> String {
         ("  corrected", counters.corrected.to_string()),
         ("  late", counters.late.to_string()),
         ("  dead letters", counters.dead_letter.to_string()),
+        ("waiting", status.clock.waiting.to_string()),
     ];
+    let refusal = store.refusal.iter().map(|why| ("REFUSING", why.clone()));
+    let incidents = status.incidents.iter();
+    let incidents = incidents.map(|alert| ("ALERT", format!("{}; {}", alert.text, alert.advice)));
     let mut out = String::new();
-    for (name, value) in lines {
+    for (name, value) in lines.into_iter().chain(refusal).chain(incidents) {
         writeln!(out, "{name:<15} {}", printable(&value)).expect("a String takes all");
     }
     out
@@ -281,11 +293,25 @@ pub(super) fn arrivals(look: Look, rows: &[Arrival]) -> String {
             row.time.to_string(),
             number(row.value),
             row.seq.to_string(),
-            row.fate.to_string(),
+            fate(row),
             if row.counts { "yes" } else { "no" }.to_owned(),
         ]
     });
     table(look, &columns, cells)
+}
+
+/// What became of an arrival, and what is to be known of its time.
+fn fate(row: &Arrival) -> String {
+    let more = match row.flag.as_deref() {
+        None => return row.fate.to_string(),
+        Some("ambiguous") => "its local time happened twice, the earlier is taken",
+        Some("shifted") => "its local time never happened, it is shifted forward",
+        Some("stamped") => "stamped when the clock was set",
+        Some("estimated") => "stamped by estimate when the clock was set",
+        Some("rejudged") => "judged again when the clock was set",
+        Some(other) => other,
+    };
+    printable(&format!("{}; {more}", row.fate))
 }
 
 #[cfg(test)]

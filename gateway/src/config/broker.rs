@@ -36,7 +36,8 @@ pub(super) fn broker(mut broker: Section<'_, '_>) -> Broker {
         ),
     ];
     let tls = tls::server(&mut broker, over_tls);
-    let users = users(broker.sections("user"));
+    let by_certificate = broker.has("tls_client_ca");
+    let users = users(broker.sections("user"), by_certificate);
 
     let listeners = [
         ("listen", listen),
@@ -215,10 +216,10 @@ fn broker_mode(broker: &mut Section<'_, '_>) -> BrokerMode {
 }
 
 /// Each name once.
-fn users(sections: Vec<Section<'_, '_>>) -> Vec<User> {
+fn users(sections: Vec<Section<'_, '_>>, by_certificate: bool) -> Vec<User> {
     let mut users: Vec<(User, usize)> = Vec::new();
     for mut section in sections {
-        let Some(user) = user(&mut section) else {
+        let Some(user) = user(&mut section, by_certificate) else {
             continue;
         };
         let line = section.line_of("name");
@@ -236,7 +237,7 @@ fn users(sections: Vec<Section<'_, '_>>) -> Vec<User> {
     users.into_iter().map(|(user, _)| user).collect()
 }
 
-fn user(user: &mut Section<'_, '_>) -> Option<User> {
+fn user(user: &mut Section<'_, '_>, by_certificate: bool) -> Option<User> {
     let made = "one that `sluice user hash` makes";
     // A wrong hash is not repeated: somebody may have written the password itself.
     let hash = |value: &DeValue<'_>| match value.as_str().map(Hash::parse) {
@@ -250,12 +251,21 @@ fn user(user: &mut Section<'_, '_>) -> Option<User> {
     };
     let name = parsed(user_name, "1 to 128 bytes without control characters");
     let name = user.need("name", "the name to log in with", name);
-    let password_hash = user.need("password_hash", made, hash);
+    let password_hash = user.take("password_hash", hash);
+    if !user.has("password_hash") && !by_certificate {
+        user.problem(
+            "password_hash",
+            format!(
+                "is missing; write {made}: only who comes with a client certificate (tls_client_ca) needs no \
+                 password"
+            ),
+        );
+    }
     let publish = user.take("publish", filters());
     let subscribe = user.take("subscribe", filters());
     Some(User {
         name: name?,
-        password_hash: password_hash?,
+        password_hash,
         publish,
         subscribe,
     })

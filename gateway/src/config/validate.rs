@@ -5,6 +5,8 @@ use toml::de::DeTable;
 use super::problem::{Problem, Problems};
 use super::raw::{Section, Sheet};
 use super::value::{choice, duration, parsed, path, zone};
+use crate::clock::TrustRule;
+
 use super::{ClockMode, Config, Site, Store, Time, broker, cross, mapping, services};
 
 /// The longest site id.
@@ -103,20 +105,38 @@ fn store(mut store: Section<'_, '_>) -> Store {
             .take(key, duration("0ms"..=longest))
             .map_or(default, i64::unsigned_abs)
     };
+    let (commit_delay_ms, commit_delay_qos0_ms) = (
+        delay("commit_delay", "1m", 250),
+        delay("commit_delay_qos0", "10m", 5000),
+    );
+    let mut retained = |key| {
+        let days = store.take(key, duration("1d"..="36500d"));
+        days.unwrap_or(400 * DAY_MS)
+    };
+    let (retain_readings_ms, retain_letters_ms) =
+        (retained("retain_readings"), retained("retain_letters"));
+    let directory = store
+        .take("path", path)
+        .unwrap_or_else(|| "/var/lib/sluice".into());
     Store {
-        commit_delay_ms: delay("commit_delay", "1m", 250),
-        commit_delay_qos0_ms: delay("commit_delay_qos0", "10m", 5000),
-        path: store
-            .take("path", path)
-            .unwrap_or_else(|| "/var/lib/sluice".into()),
-        retain_readings_ms: store
-            .take("retain_readings", duration("1d"..="36500d"))
-            .unwrap_or(400 * DAY_MS),
+        commit_delay_ms,
+        commit_delay_qos0_ms,
+        retain_readings_ms,
+        retain_letters_ms,
+        backups: store
+            .take("backups", path)
+            .unwrap_or_else(|| directory.join("backups")),
+        path: directory,
     }
 }
 
 fn time(mut time: Section<'_, '_>) -> Time {
     let clock = choice(&[("wall", ClockMode::Wall), ("event", ClockMode::Event)]);
+    let trust = choice(&[
+        ("auto", TrustRule::Auto),
+        ("always", TrustRule::Always),
+        ("kernel", TrustRule::Kernel),
+    ]);
     let mut span =
         |key, longest, default| time.take(key, duration("0ms"..=longest)).unwrap_or(default);
     Time {
@@ -124,5 +144,6 @@ fn time(mut time: Section<'_, '_>) -> Time {
         future_tolerance_ms: span("future_tolerance", "1d", 10 * MINUTE_MS),
         grace_ms: span("grace", "7d", 15 * MINUTE_MS),
         clock: time.take("clock", clock).unwrap_or(ClockMode::Wall),
+        trust: time.take("trust", trust).unwrap_or_default(),
     }
 }

@@ -73,6 +73,9 @@ pub enum Refusal {
     /// There is no room for more.
     #[error("the store holds {MAX_USERS} users, and takes no more")]
     TooManyUsers,
+    /// The store takes nothing at the moment.
+    #[error("nothing can be changed now: {0}")]
+    Outage(String),
     /// The disk did not take it.
     #[error("the change was not committed")]
     Store(#[source] StoreError),

@@ -59,7 +59,7 @@ impl<D> Gathering<D> {
             (false, true) => self.delay_ms,
             (false, false) => self.delay_qos0_ms,
         };
-        self.add(submission, now_ms + delay);
+        self.add(submission, now_ms, now_ms + delay);
     }
 
     /// Takes a submission that came while the writer was committing.
@@ -69,7 +69,7 @@ impl<D> Gathering<D> {
         } else {
             self.delay_qos0_ms
         };
-        self.add(submission, now_ms + delay);
+        self.add(submission, now_ms, now_ms + delay);
     }
 
     /// The group that was handed out is on disk.
@@ -83,7 +83,8 @@ impl<D> Gathering<D> {
         self.crowded && !self.is_full()
     }
 
-    fn add(&mut self, submission: Submission<D>, due_ms: u64) {
+    fn add(&mut self, mut submission: Submission<D>, now_ms: u64, due_ms: u64) {
+        submission.taken_ms = Some(now_ms);
         self.publishes += submission.incoming.len();
         let bytes = submission.incoming.iter();
         self.bytes += bytes

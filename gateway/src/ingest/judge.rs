@@ -2,30 +2,56 @@
 //! time (semantics, steps 2 and 3).
 
 use crate::config::SensorRule;
-use crate::source::{Decoded, Reason, Stamped};
+use crate::source::{Decoded, Reason, Stamped, TimeFlag};
+use crate::store::Flag;
 use engine::{EventTime, OnConflict, Reading, SensorId};
 
 /// What time it is, as far as readings are judged by it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Now {
-    /// What readings without a time of their own are stamped with, in ms UTC.
-    pub(super) stamp_ms: i64,
+    /// The wall clock in ms UTC, right or wrong.
+    pub(super) wall_ms: i64,
+    /// What readings without a time of their own are stamped with, in ms UTC; `None`: nobody knows,
+    /// and they wait.
+    pub(super) stamp_ms: Option<i64>,
+    /// How long before that the message at hand arrived, in ms.
+    pub(super) ago_ms: u64,
+    /// Which start of the machine this is, and how long ago it was, in ms.
+    pub(super) boot: u128,
+    pub(super) uptime_ms: u64,
     /// The latest time that is not in the future, in ms UTC; `None`: the clock is not trusted, or
     /// is not asked.
     pub(super) latest_ms: Option<i64>,
 }
 
-/// A decoded reading, as the engine takes it.
+/// A decoded reading that nothing stands against so far.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Judged {
+    /// As the engine takes it, and what is to be known of its time.
+    Reading(Reading, Option<Flag>),
+    /// The same, but for a time that nobody knows yet.
+    Waits { tie: u64, value: f64 },
+}
+
+/// Judges a decoded reading.
 pub(super) fn judge(
     sensor: SensorId,
     rule: &SensorRule,
     decoded: &Decoded,
     now: Now,
-) -> Result<Reading, Reason> {
+) -> Result<Judged, Reason> {
     let value = rule.scaled(decoded.value)?;
-    let ms = match decoded.time {
-        Stamped::At(ms) | Stamped::AtFlagged(ms, _) => ms,
-        Stamped::Arrival => now.stamp_ms,
+    let tie = match (rule.spec.on_conflict, &decoded.id) {
+        (OnConflict::Add, Some(id)) => Ok(tie(id)),
+        (OnConflict::Add, None) => Err(Reason::MissingId),
+        (OnConflict::Replace | OnConflict::Keep, _) => Ok(0),
+    };
+    let (ms, flag) = match (decoded.time, now.stamp_ms) {
+        (Stamped::At(ms), _) => (ms, None),
+        (Stamped::AtFlagged(ms, TimeFlag::AmbiguousLocal), _) => (ms, Some(Flag::Ambiguous)),
+        (Stamped::AtFlagged(ms, TimeFlag::SkippedLocal), _) => (ms, Some(Flag::Shifted)),
+        (Stamped::Arrival, Some(ms)) => (ms.saturating_sub_unsigned(now.ago_ms), None),
+        (Stamped::Arrival, None) => return Ok(Judged::Waits { tie: tie?, value }),
     };
     let time = EventTime::from_ms(ms).ok_or(Reason::TimeOutOfRange)?;
     if let Some(latest) = now.latest_ms
@@ -35,18 +61,14 @@ pub(super) fn judge(
             ahead_ms: ms - latest,
         });
     }
-    let tie = match (rule.spec.on_conflict, &decoded.id) {
-        (OnConflict::Add, Some(id)) => tie(id),
-        (OnConflict::Add, None) => return Err(Reason::MissingId),
-        (OnConflict::Replace | OnConflict::Keep, _) => 0,
-    };
-    Ok(Reading {
+    let reading = Reading {
         sensor,
         time,
-        tie,
+        tie: tie?,
         value,
         exempt: false,
-    })
+    };
+    Ok(Judged::Reading(reading, flag))
 }
 
 /// A message id as a number: FNV-1a over its bytes, with 64 bits. It tells apart messages of one

@@ -7,7 +7,7 @@ use crate::config::{ConcreteBalance, Config, SensorRule};
 use crate::source::{Name, Reason};
 use crate::store::SensorState;
 use chrono_tz::Tz;
-use engine::{BalanceId, EventTime, Kind, SensorId, SensorSpec};
+use engine::{BalanceId, EventTime, Held, Kind, SensorId, SensorSpec};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,6 +38,8 @@ pub struct Sensor {
     pub first: Option<EventTime>,
     /// Its newest accepted event time, and the value there.
     pub last: Option<(EventTime, f64)>,
+    /// The newest event time that was accepted by a trusted clock.
+    pub sure: Option<EventTime>,
     /// Of the specification and the zone that its days are made by.
     fingerprint: u64,
     changed: bool,
@@ -263,6 +265,7 @@ impl Registry {
             name: name.clone(),
             first: None,
             last: None,
+            sure: None,
             fingerprint,
             changed: true,
         });
@@ -277,14 +280,37 @@ impl Registry {
         id
     }
 
-    /// Notes a reading that counts.
-    pub(super) fn note(&mut self, id: SensorId, time: EventTime, value: f64) {
+    /// Notes a reading that counts; `is_sure` says whether it was judged by a trusted clock.
+    pub(super) fn note(&mut self, id: SensorId, time: EventTime, value: f64, is_sure: bool) {
         let sensor = &mut self.sensors[id.0 as usize];
         sensor.first = Some(sensor.first.map_or(time, |first| first.min(time)));
         if sensor.last.is_none_or(|(last, _)| time >= last) {
             sensor.last = Some((time, value));
         }
+        if is_sure {
+            sensor.sure = sensor.sure.max(Some(time));
+        }
         sensor.changed = true;
+    }
+
+    /// Notes that a reading counts no longer, and which one is the newest then.
+    pub(super) fn withdrew(&mut self, id: SensorId, newest: Option<Held>) {
+        let sensor = &mut self.sensors[id.0 as usize];
+        sensor.last = newest.map(|held| (held.time, held.value));
+        if newest.is_none() {
+            // Only what is ahead is withdrawn, so the oldest goes last.
+            sensor.first = None;
+        }
+        sensor.changed = true;
+    }
+
+    /// All that counts was judged by a trusted clock, or has been judged again.
+    pub(super) fn be_sure(&mut self) {
+        for sensor in &mut self.sensors {
+            let newest = sensor.last.map(|(time, _)| time);
+            sensor.changed |= sensor.sure != newest;
+            sensor.sure = newest;
+        }
     }
 
     /// Restores what was noted.
@@ -292,6 +318,7 @@ impl Registry {
         let sensor = &mut self.sensors[state.id.0 as usize];
         sensor.first = state.first;
         sensor.last = state.newest.zip(state.last_value);
+        sensor.sure = state.sure;
         sensor.changed = false;
     }
 
@@ -316,6 +343,7 @@ impl Registry {
             id,
             name: sensor.name.as_str().to_owned(),
             newest: sensor.last.map(|(time, _)| time),
+            sure: sensor.sure,
             first: sensor.first,
             last_value: sensor.last.map(|(_, value)| value),
             fingerprint: sensor.fingerprint,

@@ -9,7 +9,7 @@ use crate::rows;
 use crate::source::Verdict;
 use crate::store::{Store, StoreError};
 use engine::{BalanceId, Day, DayRow, DiffRow, RestRow, SensorId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How results are said.
 const QOS: Qos = Qos::AtLeastOnce;
@@ -21,6 +21,16 @@ pub(super) struct Results {
     days: BTreeMap<SensorId, Day>,
     diffs: BTreeMap<SensorId, Day>,
     rests: BTreeMap<BalanceId, Day>,
+    /// What the group at hand has lost of what was said.
+    lost: Lost,
+}
+
+/// Whose newest closed row is gone.
+#[derive(Debug, Default, PartialEq)]
+struct Lost {
+    days: BTreeSet<SensorId>,
+    diffs: BTreeSet<SensorId>,
+    rests: BTreeSet<BalanceId>,
 }
 
 /// Keeps `day` where it is not older than what is known.
@@ -38,6 +48,7 @@ impl Results {
             days: BTreeMap::new(),
             diffs: BTreeMap::new(),
             rests: BTreeMap::new(),
+            lost: Lost::default(),
         }
     }
 
@@ -48,6 +59,13 @@ impl Results {
         } = site.announced();
         let mut said = Vec::new();
         for change in &changes.days {
+            if change.state.row.is_gone() && self.days.get(&change.sensor) == Some(&change.day) {
+                self.lost.days.insert(change.sensor);
+            }
+            let has_lost = change.diff_changed && change.state.diff.is_none();
+            if has_lost && self.diffs.get(&change.sensor) == Some(&change.day) {
+                self.lost.diffs.insert(change.sensor);
+            }
             if change.row_changed {
                 self.day(
                     registry,
@@ -62,9 +80,56 @@ impl Results {
             }
         }
         for (balance, day, row) in &changes.rests {
+            if row.is_gone() && self.rests.get(balance) == Some(day) {
+                self.lost.rests.insert(*balance);
+            }
             self.rest(registry, *balance, *day, row, &mut said);
         }
         compose(fanout, said)
+    }
+
+    /// What is to be said after the commit of a group that lost newest rows: the ones before them, or
+    /// that there are none.
+    pub(super) fn after_loss(
+        &mut self,
+        site: &Site,
+        store: &Store,
+        fanout: &Fanout,
+    ) -> Result<Option<Submission<Verdict>>, StoreError> {
+        let Lost { days, diffs, rests } = std::mem::take(&mut self.lost);
+        let (view, registry) = (store.view(), site.registry());
+        let mut said = Vec::new();
+        for id in days {
+            self.days.remove(&id);
+            let held = view.days(id, None, None)?;
+            match held.iter().rfind(|(_, state)| state.row.closed) {
+                Some((day, state)) => self.day(registry, id, *day, &state.row, &mut said),
+                None => self.clear("day", registry.sensor(id).name.as_str(), &mut said),
+            }
+        }
+        for id in diffs {
+            self.diffs.remove(&id);
+            let held = view.days(id, None, None)?.into_iter();
+            let held = held.filter_map(|(day, state)| Some((day, state.diff?)));
+            match held.rev().find(|(_, diff)| diff.closed) {
+                Some((day, diff)) => self.diff(registry, id, day, &diff, &mut said),
+                None => self.clear("diff", registry.sensor(id).name.as_str(), &mut said),
+            }
+        }
+        for id in rests {
+            self.rests.remove(&id);
+            let held = view.rests(id, None, None)?;
+            match held.iter().rfind(|(_, row)| row.closed) {
+                Some((day, row)) => self.rest(registry, id, *day, row, &mut said),
+                None => self.clear("rest", &registry.balances()[id.0 as usize], &mut said),
+            }
+        }
+        Ok(compose(fanout, said).pop())
+    }
+
+    /// Has the retained message of a result go.
+    fn clear(&self, what: &str, name: &str, said: &mut Vec<(String, Vec<u8>)>) {
+        said.push((format!("{}/{what}/{name}", self.prefix), Vec::new()));
     }
 
     /// The newest closed rows that the store holds, for a start.
@@ -112,7 +177,7 @@ impl Results {
         row: &DayRow,
         said: &mut Vec<(String, Vec<u8>)>,
     ) {
-        if row.closed && is_newest(&mut self.days, id, day) {
+        if row.closed && !row.is_gone() && is_newest(&mut self.days, id, day) {
             let (name, unit) = registry.name_and_unit(id);
             let json = serde_json::to_vec(&rows::Day::of(name, unit, day, row));
             self.say("day", name, json, said);
@@ -142,7 +207,7 @@ impl Results {
         row: &RestRow,
         said: &mut Vec<(String, Vec<u8>)>,
     ) {
-        if row.closed && is_newest(&mut self.rests, id, day) {
+        if row.closed && !row.is_gone() && is_newest(&mut self.rests, id, day) {
             let name = &registry.balances()[id.0 as usize];
             let name_of = |part| registry.sensor(part).name.as_str().to_owned();
             let unit = registry.unit_of_balance(id);

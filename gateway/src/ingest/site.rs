@@ -1,26 +1,31 @@
 //! What the writer knows of its site: the engine, the names, and the group in the making.
 //!
 //! [`Site::open`] makes it from the last seal and the log's tail; from then on every group goes
-//! [`begin`](Site::begin) → [`take`](Site::take) … → [`settle`](Site::settle) →
-//! [`commit`](Site::commit). After a failure in between it is ahead of the disk, and is opened
+//! [`begin`](Site::begin) → [`reckon`](Site::reckon) → [`take`](Site::take) … →
+//! [`settle`](Site::settle) → [`commit`](Site::commit). After a failure in between it is ahead of the disk, and is opened
 //! again.
 
+mod doubt;
 mod open;
 mod orders;
 
 pub use open::SiteError;
 
-use super::judge::{Now, judge};
+use super::judge::{Judged, Now, judge};
+use super::reckon::after;
 use super::registry::{KnownBalance, News, Registry};
-use crate::clock::Clock;
+use crate::clock::{Beat, Clock, Pace};
 use crate::config::{ClockMode, Config};
-use crate::source::{Decoded, Reason, Verdict};
+use crate::source::{Decoded, Reason, Stamped, Verdict};
 use crate::store::{
-    BrokerWrite, Changed, Committed, Fate, Group, Letter, Logged, Seal, Sealed, Store, StoreError,
+    BrokerWrite, Changed, Committed, Fate, Flag, Group, Letter, Logged, Seal, Sealed, Store,
+    StoreError, Waiting,
 };
 use engine::{
     Admission, Calendar, Changes, Day, Engine, EventTime, Reading, SensorId, SensorMemory, Stamp,
 };
+use rustc_hash::FxHashMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Bytes of a payload that a dead letter keeps.
@@ -41,6 +46,13 @@ pub struct Site {
     users: Vec<BrokerWrite>,
     now: Now,
     changes: Changes,
+    /// Readings that wait until the clock is trusted, by arrival.
+    waiting: VecDeque<Waiting>,
+    /// What the last reading without a time of its own was stamped with, by sensor.
+    stamped: FxHashMap<SensorId, i64>,
+    pace: Pace,
+    /// The newest time that was trusted before the group at hand was begun.
+    floor_ms: Option<i64>,
 }
 
 /// What a commit brought.
@@ -79,31 +91,63 @@ impl Site {
 
     /// Begins a group at the clock's time.
     pub fn begin(&mut self, clock: &Clock) {
+        self.look_at(clock);
         let wall_ms = clock.wall_ms();
         let trusted_ms = clock.trusted_wall_ms();
+        self.floor_ms = self.engine.site_time_ms();
         let (stamp_ms, latest_ms) = match self.config.time.clock {
             ClockMode::Wall => {
                 if let Some(now) = trusted_ms {
                     self.engine.advance(now);
                 }
                 let tolerance = self.config.time.future_tolerance_ms;
-                (wall_ms, trusted_ms.map(|now| now.saturating_add(tolerance)))
+                let latest_ms = trusted_ms.map(|now| now.saturating_add(tolerance));
+                (trusted_ms, latest_ms)
             }
-            ClockMode::Event => (self.engine.site_time_ms().unwrap_or(wall_ms), None),
+            ClockMode::Event => (Some(self.floor_ms.unwrap_or(wall_ms)), None),
         };
         self.now = Now {
+            wall_ms,
             stamp_ms,
+            ago_ms: 0,
+            boot: clock.boot().0,
+            uptime_ms: clock.uptime_ms(),
             latest_ms,
         };
         let group = &mut self.group;
         group.first_seq = group.next_seq;
-        group.arrived_ms = stamp_ms;
+        group.arrived_ms = stamp_ms.unwrap_or(wall_ms);
+        group.doubt.waiting.clear();
+        group.doubt.waited_to = None;
+        group.doubt.waits = self.waiting.len() as u64;
+        if stamp_ms.is_none() {
+            group.doubt.from.get_or_insert(group.first_seq);
+        }
         group.new_sensors.clear();
         group.new_balances.clear();
         group.readings.clear();
         group.letters.clear();
         self.users.clear();
         self.changes = Changes::default();
+    }
+
+    /// Notices where the wall clock was set, and lets everybody know.
+    pub(super) fn look_at(&mut self, clock: &Clock) {
+        match self.pace.step(clock.wall_ms(), clock.uptime_ms()) {
+            Beat::Even => {}
+            Beat::Jumped { by_ms } => {
+                clock.note_jump();
+                tracing::warn!(by_ms, because = %clock.because(), "the wall clock was set");
+            }
+        }
+    }
+
+    /// Says that the messages taken next arrived `ago_ms` milliseconds before the group was begun.
+    pub(super) fn arrived(&mut self, ago_ms: u64) {
+        self.now.ago_ms = match self.config.time.clock {
+            ClockMode::Wall => ago_ms,
+            ClockMode::Event => 0,
+        };
     }
 
     /// Judges one message and puts its readings where they belong.
@@ -120,7 +164,10 @@ impl Site {
             Verdict::Readings(readings) => {
                 for decoded in readings {
                     match self.judge(decoded, store)? {
-                        Ok(reading) => self.admit(reading, topic, payload, store)?,
+                        Ok((_, Judged::Reading(reading, flag))) => {
+                            self.admit(reading, flag, topic, payload, store)?;
+                        }
+                        Ok((sensor, Judged::Waits { tie, value })) => self.wait(sensor, tie, value),
                         Err(reason) => self.refuse(topic, payload, &reason),
                     }
                 }
@@ -133,21 +180,37 @@ impl Site {
         &mut self,
         decoded: &Decoded,
         store: &mut Store,
-    ) -> Result<Result<Reading, Reason>, StoreError> {
+    ) -> Result<Result<(SensorId, Judged), Reason>, StoreError> {
         let mut news = News::default();
         let resolved = self.registry.resolve(&decoded.sensor, &mut news);
         self.welcome(news, store)?;
-        Ok(
-            resolved.and_then(|id| match &self.registry.sensor(id).rule {
-                Some(rule) => judge(id, rule, decoded, self.now),
-                None => Err(Reason::UnknownSensor),
-            }),
-        )
+        Ok(resolved.and_then(|id| {
+            let judged = match &self.registry.sensor(id).rule {
+                Some(rule) => judge(id, rule, decoded, self.now)?,
+                None => return Err(Reason::UnknownSensor),
+            };
+            Ok((id, self.told_apart(decoded, judged)))
+        }))
+    }
+
+    /// Two readings of a sensor that are stamped within a millisecond are two readings.
+    fn told_apart(&mut self, decoded: &Decoded, judged: Judged) -> Judged {
+        let Judged::Reading(mut reading, flag) = judged else {
+            return judged;
+        };
+        if decoded.time == Stamped::Arrival && self.config.time.clock == ClockMode::Wall {
+            let before = self.stamped.get(&reading.sensor).copied();
+            let ms = after(before, reading.time.ms());
+            reading.time = EventTime::from_ms(ms).unwrap_or(reading.time);
+            self.stamped.insert(reading.sensor, ms);
+        }
+        Judged::Reading(reading, flag)
     }
 
     fn admit(
         &mut self,
         reading: Reading,
+        flag: Option<Flag>,
         topic: &str,
         payload: &[u8],
         store: &mut Store,
@@ -157,9 +220,9 @@ impl Site {
             Admission::Kept { held } => {
                 self.refuse(topic, payload, &Reason::ConflictKept { held });
             }
-            Admission::Accepted => self.log(reading, Fate::Accepted),
-            Admission::Corrected { .. } => self.log(reading, Fate::Corrected),
-            Admission::SetAside { .. } => self.log(reading, Fate::Late),
+            Admission::Accepted => self.log(reading, Fate::Accepted, flag),
+            Admission::Corrected { .. } => self.log(reading, Fate::Corrected, flag),
+            Admission::SetAside { .. } => self.log(reading, Fate::Late, flag),
             Admission::Duplicate => {
                 self.number();
                 self.group.counters.duplicate += 1;
@@ -168,17 +231,19 @@ impl Site {
         Ok(())
     }
 
-    fn log(&mut self, reading: Reading, fate: Fate) {
+    fn log(&mut self, reading: Reading, fate: Fate, flag: Option<Flag>) {
         let seq = self.number();
         let counters = &mut self.group.counters;
         match fate {
             Fate::Accepted | Fate::AcceptedLate => counters.accepted += 1,
             Fate::Corrected | Fate::CorrectedLate => counters.corrected += 1,
             Fate::Late => counters.late += 1,
+            Fate::Withdrawn => {}
         }
         if fate.is_held() {
+            let is_sure = self.group.doubt.from.is_none();
             self.registry
-                .note(reading.sensor, reading.time, reading.value);
+                .note(reading.sensor, reading.time, reading.value, is_sure);
         }
         self.group.readings.push(Logged {
             seq,
@@ -187,11 +252,16 @@ impl Site {
             tie: reading.tie,
             value: reading.value,
             fate,
+            flag,
         });
     }
 
     fn refuse(&mut self, topic: &str, payload: &[u8], reason: &Reason) {
         let seq = self.number();
+        self.letter(seq, topic, payload, reason);
+    }
+
+    fn letter(&mut self, seq: u64, topic: &str, payload: &[u8], reason: &Reason) {
         self.group.counters.dead_letter += 1;
         self.group.letters.push(Letter {
             seq,
@@ -205,18 +275,36 @@ impl Site {
     /// The next place in the order of arrival, for a reading that was received.
     fn number(&mut self) -> u64 {
         self.group.counters.received += 1;
+        self.place()
+    }
+
+    /// The same, for what is not received now: it waits, or was received before.
+    fn place(&mut self) -> u64 {
         let seq = self.group.next_seq;
         self.group.next_seq += 1;
         seq
     }
 
-    /// Whether days are due to close for want of readings.
+    /// Whether days are due to close for want of readings, or the clock is trusted now and readings
+    /// are to be looked at again.
     pub(super) fn is_due(&mut self, clock: &Clock) -> bool {
+        self.look_at(clock);
+        if self.owes(clock) {
+            return true;
+        }
         match (self.config.time.clock, clock.trusted_wall_ms()) {
             (ClockMode::Wall, Some(now)) => self.engine.advance(now),
             (ClockMode::Wall | ClockMode::Event, _) => {}
         }
         self.engine.is_due()
+    }
+
+    /// What time it is, in ms UTC, where a clock that is trusted says so.
+    pub(super) fn known_time(&self, clock: &Clock) -> Option<i64> {
+        match self.config.time.clock {
+            ClockMode::Wall => clock.trusted_wall_ms(),
+            ClockMode::Event => None,
+        }
     }
 
     /// Ends the group: what is different now.
@@ -286,6 +374,12 @@ impl Site {
         Some(Calendar::new(self.config.site.timezone).day_of(oldest, Stamp::Start))
     }
 
+    /// Letters and late rows that arrived before this are forgotten.
+    fn forget_before_ms(&self) -> Option<i64> {
+        let now = self.engine.site_time_ms()?;
+        now.checked_sub(self.config.store.retain_letters_ms)
+    }
+
     /// The first day that retention keeps of a sensor: counted back from its own newest reading
     /// where that is older than site time. So no reading that may still be corrected ever goes.
     fn kept_from(&self, retain_ms: i64) -> impl Fn(SensorId, Day) -> Day + use<> {
@@ -311,6 +405,7 @@ impl Site {
             rests: unsealed.rests,
             day_of: &day_of,
             drop_before: self.drop_before(retain_ms),
+            forget_before_ms: self.forget_before_ms(),
             kept_from: &kept_from,
         })?;
         self.engine.hand_over(DAYS_KEPT);

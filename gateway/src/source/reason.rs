@@ -83,6 +83,15 @@ pub enum Reason {
         /// How far ahead, in milliseconds.
         ahead_ms: i64,
     },
+    /// So many readings without a time wait for the clock to be set that the oldest must go.
+    #[error(
+        "{cap} readings without a time wait for the clock to be set, the most that do; this was the \
+         oldest: set the clock"
+    )]
+    TooManyWait {
+        /// The cap.
+        cap: usize,
+    },
     /// Another value is held for this identity and `on_conflict = "keep"`.
     #[error("the value {held} is held for this time, and on_conflict is \"keep\"")]
     ConflictKept {
@@ -113,6 +122,7 @@ impl Reason {
             Self::RangeMax { .. } => "range_max",
             Self::TimeOutOfRange => "time_out_of_range",
             Self::FutureTime { .. } => "future_time",
+            Self::TooManyWait { .. } => "too_many_wait",
             Self::ConflictKept { .. } => "conflict_kept",
         }
     }

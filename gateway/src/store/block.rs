@@ -8,10 +8,12 @@ use engine::EventTime;
 use super::bytes::{self, Damage, Reader};
 use super::decimal;
 use super::log::{self, RAW};
-use super::types::{Fate, StoredReading};
+use super::types::{Fate, Flag, StoredReading};
 
-/// The version of the layout below.
+/// The version of the layout below,
 pub(super) const VERSION: u8 = 1;
+/// and with a column of flags.
+const FLAGGED: u8 = 2;
 
 /// A day's last block is rewritten with what comes until it holds this many.
 pub(super) const FULL: usize = 1024;
@@ -24,6 +26,7 @@ pub(super) struct Entry {
     pub(super) seq: u64,
     pub(super) value: f64,
     pub(super) fate: Fate,
+    pub(super) flag: Option<Flag>,
 }
 
 /// The first bytes of a block: what it takes to know whether to read on.
@@ -44,8 +47,9 @@ pub(super) fn pack(out: &mut Vec<u8>, entries: &mut [Entry]) {
     let unit = log::common_unit(entries.iter().map(|e| e.time));
     let unit_ms = log::unit_ms(unit).expect("a unit just chosen is known");
     let first_ms = first.time.ms();
+    let is_flagged = entries.iter().any(|e| e.flag.is_some());
     out.clear();
-    out.push(VERSION);
+    out.push(if is_flagged { FLAGGED } else { VERSION });
     bytes::put_signed(out, first_ms);
     bytes::put_varint(out, (last.time.ms() - first_ms).cast_unsigned());
     bytes::put_varint(out, entries.len() as u64);
@@ -55,13 +59,16 @@ pub(super) fn pack(out: &mut Vec<u8>, entries: &mut [Entry]) {
     bytes::put_column(out, 0, entries.iter().map(|e| e.seq.cast_signed()));
     bytes::put_column(out, 0, entries.iter().map(|e| log::fate_code(e.fate)));
     bytes::put_column(out, 0, entries.iter().map(|e| e.tie.cast_signed()));
+    if is_flagged {
+        bytes::put_column(out, 0, entries.iter().map(|e| log::flag_code(e.flag)));
+    }
     put_values(out, entries);
     bytes::close(out);
 }
 
 /// The entries of a block, sorted by identity and arrival.
 pub(super) fn unpack(value: &[u8]) -> Result<Vec<Entry>, Damage> {
-    let mut reader = bytes::open(value, VERSION)?;
+    let (version, mut reader) = bytes::open_any(value, &[VERSION, FLAGGED])?;
     let span = read_span(&mut reader)?;
     let unit = reader.u8()?;
     let count = span.count;
@@ -69,15 +76,20 @@ pub(super) fn unpack(value: &[u8]) -> Result<Vec<Entry>, Damage> {
     let seqs = reader.column(0, count)?;
     let fates = reader.column(0, count)?;
     let tie_bits = reader.column(0, count)?;
+    let flags = match version {
+        FLAGGED => reader.column(0, count)?,
+        _ => vec![0; count],
+    };
     let values = read_values(&mut reader, count)?;
     reader.end()?;
     let mut entries = Vec::with_capacity(times.len());
-    for ((((time, tie), seq), value), fate) in times
+    for (((((time, tie), seq), value), fate), flag) in times
         .into_iter()
         .zip(tie_bits)
         .zip(seqs)
         .zip(values)
         .zip(fates)
+        .zip(flags)
     {
         entries.push(Entry {
             time: log::event_time(time, unit)?,
@@ -85,6 +97,7 @@ pub(super) fn unpack(value: &[u8]) -> Result<Vec<Entry>, Damage> {
             seq: seq.cast_unsigned(),
             value,
             fate: log::fate_of(fate)?,
+            flag: log::flag_of(flag)?,
         });
     }
     Ok(entries)
@@ -92,7 +105,7 @@ pub(super) fn unpack(value: &[u8]) -> Result<Vec<Entry>, Damage> {
 
 /// The range and the count of a block, without reading it: its checksum is not looked at.
 pub(super) fn peek(value: &[u8]) -> Result<Span, Damage> {
-    read_span(&mut bytes::peek(value, VERSION)?)
+    read_span(&mut bytes::peek_any(value, &[VERSION, FLAGGED])?)
 }
 
 fn read_span(reader: &mut Reader<'_>) -> Result<Span, Damage> {
@@ -145,32 +158,21 @@ fn read_values(reader: &mut Reader<'_>, count: usize) -> Result<Vec<f64>, Damage
     }
 }
 
-/// The current value of every identity among `entries`, in any order: the latest arrival wins.
-/// Sorted by identity. Readings set aside are none.
+/// The current value of every identity among `entries`, in any order: the latest arrival wins, and one
+/// that was withdrawn has none. Sorted by identity. Readings set aside are none.
 pub(super) fn current(mut entries: Vec<Entry>) -> Vec<StoredReading> {
-    entries.retain(|e| e.fate.is_held());
+    entries.retain(|e| e.fate.decides());
     entries.sort_unstable_by_key(|e| (e.time, e.tie, e.seq));
-    let mut held: Vec<StoredReading> = Vec::with_capacity(entries.len());
-    for Entry {
-        time,
-        tie,
-        seq,
-        value,
-        ..
-    } in entries
-    {
-        let reading = StoredReading {
-            time,
-            tie,
-            value,
-            seq,
-        };
-        match held.last_mut() {
-            Some(last) if (last.time, last.tie) == (time, tie) => *last = reading,
-            _ => held.push(reading),
-        }
-    }
-    held
+    let identities = entries.chunk_by(|one, other| (one.time, one.tie) == (other.time, other.tie));
+    let last = identities.filter_map(<[Entry]>::last);
+    let held = last.filter(|e| e.fate.is_held()).map(|e| StoredReading {
+        time: e.time,
+        tie: e.tie,
+        value: e.value,
+        seq: e.seq,
+        flag: e.flag,
+    });
+    held.collect()
 }
 
 #[cfg(test)]
@@ -199,6 +201,7 @@ mod tests {
                 // Between 12 and 35 degrees, of two decimals, without a pattern.
                 value: f64::from(1200 + n.wrapping_mul(2_654_435_761) % 2300) / 100.0,
                 fate: Fate::Accepted,
+                flag: None,
             })
             .collect()
     }

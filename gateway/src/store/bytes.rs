@@ -39,6 +39,24 @@ pub(super) fn open(value: &[u8], version: u8) -> Result<Reader<'_>, Damage> {
     Reader::versioned(body, version)
 }
 
+/// The same of any of `versions`: which it is, and the body.
+pub(super) fn open_any<'a>(value: &'a [u8], versions: &[u8]) -> Result<(u8, Reader<'a>), Damage> {
+    let version = version_among(value, versions)?;
+    Ok((version, open(value, version)?))
+}
+
+/// The same without the checksum, of any of `versions`.
+pub(super) fn peek_any<'a>(value: &'a [u8], versions: &[u8]) -> Result<Reader<'a>, Damage> {
+    peek(value, version_among(value, versions)?)
+}
+
+/// The version that `value` has where it is one of `versions`, else the first, for it to be refused.
+fn version_among(value: &[u8], versions: &[u8]) -> Result<u8, Damage> {
+    let first = versions.first().ok_or(Damage("it is of no version"))?;
+    let found = value.first().filter(|found| versions.contains(found));
+    Ok(*found.unwrap_or(first))
+}
+
 /// The same without the checksum: for a look at the first bytes only, before a value is opened.
 pub(super) fn peek(value: &[u8], version: u8) -> Result<Reader<'_>, Damage> {
     Reader::versioned(value, version)

@@ -5,7 +5,7 @@ use engine::{EventTime, SensorId};
 use super::block;
 use super::log;
 use super::scan::entry;
-use super::types::{Counters, Fate, Group, Letter, Logged};
+use super::types::{Counters, Doubt, Fate, Group, Letter, Logged};
 
 const DOCUMENT: &str = include_str!("../../../docs/FORMAT.md");
 
@@ -39,6 +39,7 @@ fn readings() -> Vec<Logged> {
         tie: 0,
         value,
         fate,
+        flag: None,
     };
     vec![
         reading(1000, 0, 15, 28.41, Fate::Accepted),
@@ -72,6 +73,7 @@ fn the_group_in_the_document_is_the_group_in_the_log() {
             reason: "no number".into(),
             payload: b"{".to_vec(),
         }],
+        doubt: Doubt::default(),
     };
     let mut packed = Vec::new();
     log::pack(&mut packed, &group);

@@ -5,6 +5,17 @@ use std::path::PathBuf;
 use super::ballast;
 use super::bytes::Damage;
 
+/// What a failure means for who goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// There is no room: it works again when there is.
+    DiskFull,
+    /// What is on the disk is not what was written: it will not get better.
+    Damaged,
+    /// Anything else; it may pass.
+    Otherwise,
+}
+
 /// Why the store did not open. The file is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -50,6 +61,20 @@ pub enum OpenError {
         /// What was found.
         why: String,
     },
+}
+
+impl OpenError {
+    /// What it means.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        match self {
+            Self::Damaged { .. } => Failure::Damaged,
+            Self::Io { source, .. } if ballast::is_full(source) => Failure::DiskFull,
+            Self::Io { .. } | Self::NotADirectory(_) | Self::Locked(_) | Self::Newer { .. } => {
+                Failure::Otherwise
+            }
+        }
+    }
 }
 
 /// Why the store did not do something. What is on disk is whole: all of a commit, or none.
@@ -100,6 +125,9 @@ pub enum StoreError {
     /// The store was closed, or could not be opened again.
     #[error("cannot {0}: the store is closed")]
     Closed(&'static str),
+    /// Damage was met again and again: whoever writes stops.
+    #[error("cannot go on with the store: it is damaged ({0})")]
+    Unusable(String),
     /// It could not be opened again.
     #[error("cannot open the store again")]
     Reopen(#[from] Box<OpenError>),
@@ -109,19 +137,34 @@ impl StoreError {
     /// Whether the disk is full: deleting needs room too.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
+        self.failure() == Failure::DiskFull
+    }
+
+    /// What it means.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
         match self {
-            Self::Failed { source, .. } => matches!(
-                source.as_ref(),
-                redb::Error::Io(io) if ballast::is_full(io)
-            ),
-            Self::Damaged { .. }
-            | Self::OutOfOrder { .. }
-            | Self::TooLarge(_)
-            | Self::MustReopen
-            | Self::Closed(_)
-            | Self::Reopen(_) => false,
+            Self::Failed { source, .. } => match source.as_ref() {
+                redb::Error::Io(io) if ballast::is_full(io) => Failure::DiskFull,
+                redb::Error::Io(io) if is_cut_short(io) => Failure::Damaged,
+                redb::Error::Corrupted(_) => Failure::Damaged,
+                _ => Failure::Otherwise,
+            },
+            Self::Damaged { .. } | Self::Unusable(_) => Failure::Damaged,
+            Self::Reopen(error) => error.failure(),
+            Self::OutOfOrder { .. } | Self::TooLarge(_) | Self::MustReopen | Self::Closed(_) => {
+                Failure::Otherwise
+            }
         }
     }
+}
+
+/// Whether a file ends before what it says is in it, or is of another kind.
+pub(super) fn is_cut_short(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof
+    )
 }
 
 /// An error within the store, before it is said what was attempted.
@@ -146,6 +189,13 @@ impl Fault {
             key: format!("{key:?}"),
             why,
         }
+    }
+
+    /// redb found its pages to be what they cannot be.
+    pub(super) fn contradiction() -> Self {
+        Self::Database(redb::Error::Corrupted(
+            "its pages contradict each other".to_owned(),
+        ))
     }
 
     pub(super) fn while_doing(self, doing: &'static str) -> StoreError {

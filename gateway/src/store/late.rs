@@ -21,7 +21,11 @@ pub(super) fn late_rows(group: &Group) -> impl Iterator<Item = LateRow> {
                 arrived_ms: group.arrived_ms,
                 accepted: false,
             }),
-            Fate::Accepted | Fate::Corrected | Fate::AcceptedLate | Fate::CorrectedLate => None,
+            Fate::Accepted
+            | Fate::Corrected
+            | Fate::AcceptedLate
+            | Fate::CorrectedLate
+            | Fate::Withdrawn => None,
         })
 }
 

@@ -7,10 +7,12 @@ use engine::{BalanceId, EventTime, SensorId};
 
 use super::bytes::{self, Damage, Reader};
 use super::decimal::{self, MAX_PLACES};
-use super::types::{Counters, Fate, Group, Letter, Logged};
+use super::types::{Counters, Doubt, Fate, Flag, Group, Letter, Logged, Waiting};
 
-/// The version of the layout below.
+/// The version of the layout below,
 pub(super) const VERSION: u8 = 1;
+/// and with what a group says of a clock that is not trusted, and of its readings' times.
+const DOUBTFUL: u8 = 2;
 
 /// In the place of decimal places: the value follows as it is.
 pub(super) const RAW: u8 = 7;
@@ -25,6 +27,9 @@ pub(super) struct Head {
     pub(super) arrived_ms: i64,
     pub(super) site_time_ms: Option<i64>,
     pub(super) counters: Counters,
+    pub(super) doubt_from: Option<u64>,
+    pub(super) waits: u64,
+    pub(super) waited_to: Option<u64>,
     pub(super) new_sensors: Vec<(SensorId, String)>,
     pub(super) new_balances: Vec<(BalanceId, String)>,
     pub(super) readings: usize,
@@ -33,13 +38,19 @@ pub(super) struct Head {
 /// Packs `group` into `out`, whose former content goes.
 pub(super) fn pack(out: &mut Vec<u8>, group: &Group) {
     out.clear();
-    out.push(VERSION);
+    let version = version_of(group);
+    out.push(version);
     bytes::put_varint(out, group.next_seq.wrapping_sub(group.first_seq));
     bytes::put_signed(out, group.arrived_ms);
     bytes::put_option(out, group.site_time_ms, |out, ms| {
         bytes::put_signed(out, ms.wrapping_sub(group.arrived_ms));
     });
     put_counters(out, &group.counters);
+    if version == DOUBTFUL {
+        bytes::put_option(out, group.doubt.from, bytes::put_varint);
+        bytes::put_varint(out, group.doubt.waits);
+        bytes::put_option(out, group.doubt.waited_to, bytes::put_varint);
+    }
     bytes::put_varint(out, group.new_sensors.len() as u64);
     for (SensorId(id), name) in &group.new_sensors {
         put_name(out, *id, name);
@@ -50,7 +61,7 @@ pub(super) fn pack(out: &mut Vec<u8>, group: &Group) {
     }
     bytes::put_varint(out, group.readings.len() as u64);
     if !group.readings.is_empty() {
-        put_readings(out, group.first_seq, &group.readings);
+        put_readings(out, group.first_seq, &group.readings, version);
     }
     bytes::put_varint(out, group.letters.len() as u64);
     for letter in &group.letters {
@@ -59,16 +70,68 @@ pub(super) fn pack(out: &mut Vec<u8>, group: &Group) {
         bytes::put_bytes(out, letter.reason.as_bytes());
         bytes::put_bytes(out, &letter.payload);
     }
+    if version == DOUBTFUL {
+        put_waiting(out, &group.doubt.waiting);
+    }
     bytes::close(out);
+}
+
+/// A group that has nothing to say of doubt is written as it always was.
+fn version_of(group: &Group) -> u8 {
+    let is_plain = group.doubt == Doubt::default()
+        && group.readings.iter().all(|reading| reading.flag.is_none());
+    if is_plain { VERSION } else { DOUBTFUL }
+}
+
+/// What waits, by the start of the machine that it came after.
+pub(super) fn put_waiting(out: &mut Vec<u8>, waiting: &[Waiting]) {
+    bytes::put_varint(out, waiting.len() as u64);
+    let mut boot = 0;
+    for reading in waiting {
+        // The number is long, and mostly that of the one before.
+        let same = reading.boot == boot;
+        out.push(u8::from(!same));
+        if !same {
+            boot = reading.boot;
+            out.extend_from_slice(&boot.to_le_bytes());
+        }
+        bytes::put_varint(out, reading.seq);
+        bytes::put_varint(out, reading.sensor.0.into());
+        bytes::put_varint(out, reading.tie);
+        put_value(out, reading.value);
+        bytes::put_varint(out, reading.uptime_ms);
+    }
+}
+
+/// The inverse of [`put_waiting`].
+pub(super) fn read_waiting(reader: &mut Reader<'_>) -> Result<Vec<Waiting>, Damage> {
+    let mut boot = 0;
+    reader.list(|reader| {
+        if reader.flag()? {
+            let mut bytes = [0; 16];
+            for byte in &mut bytes {
+                *byte = reader.u8()?;
+            }
+            boot = u128::from_le_bytes(bytes);
+        }
+        Ok(Waiting {
+            boot,
+            seq: reader.varint()?,
+            sensor: SensorId(reader.u32()?),
+            tie: reader.varint()?,
+            value: read_value(reader)?,
+            uptime_ms: reader.varint()?,
+        })
+    })
 }
 
 /// The group that starts at `first_seq`.
 pub(super) fn unpack(first_seq: u64, value: &[u8]) -> Result<Group, Damage> {
-    let mut reader = bytes::open(value, VERSION)?;
-    let head = read_head(first_seq, &mut reader)?;
+    let (version, mut reader) = bytes::open_any(value, &[VERSION, DOUBTFUL])?;
+    let head = read_head(first_seq, &mut reader, version)?;
     let readings = match head.readings {
         0 => Vec::new(),
-        count => read_readings(&mut reader, first_seq, count)?,
+        count => read_readings(&mut reader, first_seq, count, version)?,
     };
     let letters = reader.list(|reader| {
         Ok(Letter {
@@ -79,6 +142,10 @@ pub(super) fn unpack(first_seq: u64, value: &[u8]) -> Result<Group, Damage> {
             payload: reader.bytes()?.to_vec(),
         })
     })?;
+    let waiting = match version {
+        DOUBTFUL => read_waiting(&mut reader)?,
+        _ => Vec::new(),
+    };
     reader.end()?;
     Ok(Group {
         first_seq,
@@ -90,24 +157,44 @@ pub(super) fn unpack(first_seq: u64, value: &[u8]) -> Result<Group, Damage> {
         new_balances: head.new_balances,
         readings,
         letters,
+        doubt: Doubt {
+            from: head.doubt_from,
+            waits: head.waits,
+            waited_to: head.waited_to,
+            waiting,
+        },
     })
 }
 
 /// The group that starts at `first_seq`, but for its readings and letters.
 pub(super) fn unpack_head(first_seq: u64, value: &[u8]) -> Result<Head, Damage> {
-    read_head(first_seq, &mut bytes::open(value, VERSION)?)
+    let (version, mut reader) = bytes::open_any(value, &[VERSION, DOUBTFUL])?;
+    read_head(first_seq, &mut reader, version)
 }
 
-fn read_head(first_seq: u64, reader: &mut Reader<'_>) -> Result<Head, Damage> {
+fn read_head(first_seq: u64, reader: &mut Reader<'_>, version: u8) -> Result<Head, Damage> {
     let taken = reader.varint()?;
     let arrived_ms = reader.signed()?;
+    let site_time_ms = reader.option(|reader| Ok(arrived_ms.wrapping_add(reader.signed()?)))?;
+    let counters = read_counters(reader)?;
+    let (doubt_from, waits, waited_to) = match version {
+        DOUBTFUL => (
+            reader.option(Reader::varint)?,
+            reader.varint()?,
+            reader.option(Reader::varint)?,
+        ),
+        _ => (None, 0, None),
+    };
     Ok(Head {
         next_seq: first_seq
             .checked_add(taken)
             .ok_or(Damage("its sequence numbers overflow"))?,
         arrived_ms,
-        site_time_ms: reader.option(|reader| Ok(arrived_ms.wrapping_add(reader.signed()?)))?,
-        counters: read_counters(reader)?,
+        site_time_ms,
+        counters,
+        doubt_from,
+        waits,
+        waited_to,
         new_sensors: reader.list(|reader| Ok((SensorId(reader.u32()?), reader.text()?)))?,
         new_balances: reader.list(|reader| Ok((BalanceId(reader.u32()?), reader.text()?)))?,
         readings: reader.count()?,
@@ -158,7 +245,7 @@ fn sum(parts: [u64; 5]) -> u64 {
     parts.into_iter().fold(0, u64::wrapping_add)
 }
 
-fn put_readings(out: &mut Vec<u8>, first_seq: u64, readings: &[Logged]) {
+fn put_readings(out: &mut Vec<u8>, first_seq: u64, readings: &[Logged], version: u8) {
     let unit = common_unit(readings.iter().map(|r| r.time));
     let unit_ms = UNITS_MS[usize::from(unit)];
     out.push(unit);
@@ -173,6 +260,9 @@ fn put_readings(out: &mut Vec<u8>, first_seq: u64, readings: &[Logged]) {
     bytes::put_column(out, before, readings.iter().map(|r| r.seq.cast_signed()));
     bytes::put_column(out, 0, readings.iter().map(|r| fate_code(r.fate)));
     bytes::put_column(out, 0, readings.iter().map(|r| r.tie.cast_signed()));
+    if version == DOUBTFUL {
+        bytes::put_column(out, 0, readings.iter().map(|r| flag_code(r.flag)));
+    }
     for reading in readings {
         put_value(out, reading.value);
     }
@@ -182,6 +272,7 @@ fn read_readings(
     reader: &mut Reader<'_>,
     first_seq: u64,
     count: usize,
+    version: u8,
 ) -> Result<Vec<Logged>, Damage> {
     let unit = reader.u8()?;
     let sensors = reader.column(0, count)?;
@@ -189,13 +280,18 @@ fn read_readings(
     let seqs = reader.column(first_seq.wrapping_sub(1).cast_signed(), count)?;
     let fates = reader.column(0, count)?;
     let tie_bits = reader.column(0, count)?;
+    let flags = match version {
+        DOUBTFUL => reader.column(0, count)?,
+        _ => vec![0; count],
+    };
     let mut readings = Vec::with_capacity(sensors.len());
-    for ((((sensor, time), seq), fate), tie) in sensors
+    for (((((sensor, time), seq), fate), tie), flag) in sensors
         .into_iter()
         .zip(times)
         .zip(seqs)
         .zip(fates)
         .zip(tie_bits)
+        .zip(flags)
     {
         readings.push(Logged {
             seq: seq.cast_unsigned(),
@@ -206,6 +302,7 @@ fn read_readings(
             tie: tie.cast_unsigned(),
             value: read_value(reader)?,
             fate: fate_of(fate)?,
+            flag: flag_of(flag)?,
         });
     }
     Ok(readings)
@@ -268,6 +365,30 @@ pub(super) const fn fate_code(fate: Fate) -> i64 {
         Fate::Late => 2,
         Fate::AcceptedLate => 3,
         Fate::CorrectedLate => 4,
+        Fate::Withdrawn => 5,
+    }
+}
+
+pub(super) const fn flag_code(flag: Option<Flag>) -> i64 {
+    match flag {
+        None => 0,
+        Some(Flag::Ambiguous) => 1,
+        Some(Flag::Shifted) => 2,
+        Some(Flag::Stamped) => 3,
+        Some(Flag::Estimated) => 4,
+        Some(Flag::Rejudged) => 5,
+    }
+}
+
+pub(super) fn flag_of(code: i64) -> Result<Option<Flag>, Damage> {
+    match code {
+        0 => Ok(None),
+        1 => Ok(Some(Flag::Ambiguous)),
+        2 => Ok(Some(Flag::Shifted)),
+        3 => Ok(Some(Flag::Stamped)),
+        4 => Ok(Some(Flag::Estimated)),
+        5 => Ok(Some(Flag::Rejudged)),
+        _ => Err(Damage("a flag in it is unknown")),
     }
 }
 
@@ -278,6 +399,7 @@ pub(super) fn fate_of(code: i64) -> Result<Fate, Damage> {
         2 => Ok(Fate::Late),
         3 => Ok(Fate::AcceptedLate),
         4 => Ok(Fate::CorrectedLate),
+        5 => Ok(Fate::Withdrawn),
         _ => Err(Damage("a fate in it is unknown")),
     }
 }
@@ -307,16 +429,24 @@ pub(super) mod tests {
 
     pub(in super::super) fn reading() -> impl Strategy<Value = Logged> {
         let tie = prop_oneof![Just(0), any::<u64>()];
-        (any::<u64>(), any::<u32>(), time(), tie, value(), 0_i64..5).prop_map(
-            |(seq, sensor, time, tie, value, fate)| Logged {
+        let flag = prop_oneof![3 => Just(0_i64), 1 => 0_i64..6];
+        (
+            any::<u64>(),
+            any::<u32>(),
+            time(),
+            tie,
+            value(),
+            (0_i64..6, flag),
+        )
+            .prop_map(|(seq, sensor, time, tie, value, (fate, flag))| Logged {
                 seq,
                 sensor: SensorId(sensor),
                 time,
                 tie,
                 value,
                 fate: fate_of(fate).expect("a code of a fate"),
-            },
-        )
+                flag: flag_of(flag).expect("a code of a flag"),
+            })
     }
 
     prop_compose! {
@@ -328,7 +458,19 @@ pub(super) mod tests {
             new_balances: Vec<(u32, String)>,
             readings in prop::collection::vec(reading(), 0..40),
             letters: Vec<(u64, String, String, Vec<u8>)>,
+            (from, waits, waited_to) in any::<(Option<u64>, u64, Option<u64>)>(),
+            waiting in prop::collection::vec((reading(), 0_u8..3, any::<u64>()), 0..5),
+            doubts: bool,
         ) -> Group {
+            let waiting = waiting.into_iter().map(|(reading, boot, uptime_ms)| Waiting {
+                seq: reading.seq,
+                sensor: reading.sensor,
+                tie: reading.tie,
+                value: reading.value,
+                boot: u128::from(boot),
+                uptime_ms,
+            });
+            let doubt = Doubt { from, waiting: waiting.collect(), waits, waited_to };
             Group {
                 first_seq,
                 next_seq: first_seq.saturating_add(taken),
@@ -345,6 +487,7 @@ pub(super) mod tests {
                 new_sensors: new_sensors.into_iter().map(|(id, n)| (SensorId(id), n)).collect(),
                 new_balances: new_balances.into_iter().map(|(id, n)| (BalanceId(id), n)).collect(),
                 readings,
+                doubt: if doubts { doubt } else { Doubt::default() },
                 letters: letters
                     .into_iter()
                     .map(|(seq, topic, reason, payload)| Letter { seq, arrived_ms, topic, reason, payload })
@@ -355,7 +498,9 @@ pub(super) mod tests {
 
     /// The same, bit for bit: floats by their bits.
     fn bits(group: &Group) -> String {
-        let values: Vec<u64> = group.readings.iter().map(|r| r.value.to_bits()).collect();
+        let waiting = group.doubt.waiting.iter().map(|w| w.value);
+        let values = group.readings.iter().map(|r| r.value).chain(waiting);
+        let values: Vec<u64> = values.map(f64::to_bits).collect();
         format!("{group:?} {values:?}")
     }
 

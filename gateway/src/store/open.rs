@@ -11,14 +11,17 @@ use std::path::{Path, PathBuf};
 use redb::backends::FileBackend;
 use redb::{Builder, Database, ReadableDatabase, StorageBackend};
 
-use super::error::{Fault, OpenError};
+use super::ballast;
+use super::error::{Failure, Fault, OpenError, is_cut_short};
 use super::shield::Shield;
 use super::tables::{self, LOG, META, META_CHECKPOINT, META_SCHEMA, SCHEMA};
 use super::types::{Checkpoint, Counters, Tail};
-use super::{Options, log, rows};
+use super::{Options, incident, log, rows, scan};
 
 /// The store's file, in its directory.
 pub const FILE: &str = "sluice.redb";
+/// What a backend of the caller's is called in errors.
+pub(super) const IN_MEMORY: &str = "memory";
 /// The name it is created under.
 const FILE_NEW: &str = "sluice.redb.new";
 
@@ -27,6 +30,26 @@ pub(super) struct Opened {
     pub(super) database: Database,
     pub(super) shield: Shield,
     pub(super) known: Known,
+    pub(super) lift: Lift,
+}
+
+/// Whether what opening wrote is on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lift {
+    /// It is: the file may be written.
+    Done,
+    /// The disk has no room for it. It is held in memory, so the file can be read, not written.
+    NoRoom,
+}
+
+impl Lift {
+    /// What that is for who wants to write.
+    pub(super) fn failure(self) -> Option<Failure> {
+        match self {
+            Self::Done => None,
+            Self::NoRoom => Some(Failure::DiskFull),
+        }
+    }
 }
 
 /// What the writer keeps in mind.
@@ -148,11 +171,16 @@ pub(super) fn open_backend(
         Ok(Err(Refusal::Fault(error))) => return Err(fault(error, path)),
         Err(_panic) => return Err(damaged(path, "its pages contradict each other")),
     };
-    shield.lift().map_err(failed("repair", path))?;
+    let lift = match shield.lift() {
+        Ok(()) => Lift::Done,
+        Err(error) if ballast::is_full(&error) => Lift::NoRoom,
+        Err(error) => return Err(failed("repair", path)(error)),
+    };
     Ok(Opened {
         database,
         shield,
         known,
+        lift,
     })
 }
 
@@ -168,7 +196,8 @@ impl<E: Into<Fault>> From<E> for Refusal {
     }
 }
 
-/// Reads the version, then what the writer must know: the checkpoint and the heads of the log.
+/// Reads the version, then what no gateway starts without: the checkpoint, the names, the heads of the
+/// log.
 fn inspect(database: &Database) -> Result<Known, Refusal> {
     let txn = database.begin_read()?;
     let meta = txn.open_table(META)?;
@@ -180,6 +209,9 @@ fn inspect(database: &Database) -> Result<Known, Refusal> {
     if schema > SCHEMA {
         return Err(Refusal::Newer(schema));
     }
+    scan::sensors(&txn)?;
+    scan::balances(&txn)?;
+    incident::incidents(&txn)?;
     Ok(known(&txn)?)
 }
 
@@ -225,7 +257,7 @@ fn backend(file: File, path: &Path) -> Result<FileBackend, OpenError> {
     FileBackend::new(file).map_err(|error| fault(error.into(), path))
 }
 
-fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+pub(super) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
     let path: PathBuf = path.to_owned();
     move |source| OpenError::Io {
         doing,
@@ -241,19 +273,14 @@ fn damaged(path: &Path, why: impl ToString) -> OpenError {
     }
 }
 
-fn fault(error: Fault, path: &Path) -> OpenError {
+pub(super) fn fault(error: Fault, path: &Path) -> OpenError {
     match error {
         Fault::Database(redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch) => {
             OpenError::Locked(path.to_owned())
         }
         // redb says InvalidData of a file that is not its own, and reads past the end of a short
         // one.
-        Fault::Database(redb::Error::Io(source))
-            if !matches!(
-                source.kind(),
-                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
-            ) =>
-        {
+        Fault::Database(redb::Error::Io(source)) if !is_cut_short(&source) => {
             failed("open", path)(source)
         }
         Fault::Database(error) => damaged(path, error),

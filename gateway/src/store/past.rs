@@ -73,6 +73,21 @@ impl Past for &Store {
     }
 }
 
+impl Store {
+    /// The latest day of `sensor` that has a row, be it one that is gone.
+    pub fn last_row(&self, sensor: SensorId) -> Result<Option<Day>, StoreError> {
+        self.shared.read("read the last day", |txn| {
+            let range = (sensor.0, i32::MIN)..=(sensor.0, i32::MAX);
+            let last = txn
+                .open_table(DAYS)?
+                .range(range)?
+                .next_back()
+                .transpose()?;
+            Ok(last.map(|(key, _)| Day::from_number(key.value().1)))
+        })
+    }
+}
+
 type Guards<'a> = (
     redb::AccessGuard<'a, super::tables::DayKey>,
     redb::AccessGuard<'a, super::tables::Bytes>,
@@ -86,7 +101,7 @@ fn first_held<'a>(
         let (key, value) = entry?;
         let key = key.value();
         let day = rows::unpack_day(value.value()).map_err(Fault::damaged("days", key))?;
-        if day.row.count > 0 {
+        if !day.row.is_gone() {
             return Ok(Some((Day::from_number(key.1), day)));
         }
     }

@@ -6,11 +6,14 @@
 use engine::{Aggregate, Day, DayRow, DiffKind, DiffRow, EventTime, RestRow, SensorDay, SensorId};
 
 use super::bytes::{self, Damage, Reader};
+use super::incident::Incident;
 use super::log;
-use super::types::{Checkpoint, Dropped, LateRow, Letter, SensorState, UserRow};
+use super::types::{Checkpoint, Dropped, LateRow, Letter, SensorState, UserRow, Waiting};
 
 /// The version of every layout here. One that changes gets a number, and a constant, of its own.
 pub(super) const VERSION: u8 = 1;
+/// Of a sensor or a checkpoint that has something to say of a clock that is not trusted.
+const DOUBTFUL: u8 = 2;
 
 /// What a seal covered: for whoever follows the store seal by seal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +26,11 @@ pub(super) struct SealRow {
 }
 
 fn row(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-    let mut out = vec![VERSION];
+    row_of(VERSION, write)
+}
+
+fn row_of(version: u8, write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = vec![version];
     write(&mut out);
     bytes::close(&mut out);
     out
@@ -35,6 +42,17 @@ fn read<T>(
 ) -> Result<T, Damage> {
     let mut reader = bytes::open(value, VERSION)?;
     let row = read(&mut reader)?;
+    reader.end()?;
+    Ok(row)
+}
+
+/// The same of a row that may be [`DOUBTFUL`]; says whether it is.
+fn read_any<T>(
+    value: &[u8],
+    read: impl FnOnce(&mut Reader<'_>, bool) -> Result<T, Damage>,
+) -> Result<T, Damage> {
+    let (version, mut reader) = bytes::open_any(value, &[VERSION, DOUBTFUL])?;
+    let row = read(&mut reader, version == DOUBTFUL)?;
     reader.end()?;
     Ok(row)
 }
@@ -134,24 +152,62 @@ pub(super) fn unpack_rest(value: &[u8]) -> Result<RestRow, Damage> {
 }
 
 pub(super) fn pack_sensor(sensor: &SensorState) -> Vec<u8> {
-    row(|out| {
+    let doubts = sensor.sure != sensor.newest;
+    row_of(if doubts { DOUBTFUL } else { VERSION }, |out| {
         bytes::put_bytes(out, sensor.name.as_bytes());
         bytes::put_option(out, sensor.newest, put_time);
         bytes::put_option(out, sensor.first, put_time);
         bytes::put_option(out, sensor.last_value, bytes::put_f64);
         bytes::put_varint(out, sensor.fingerprint);
+        if doubts {
+            bytes::put_option(out, sensor.sure, put_time);
+        }
     })
 }
 
 pub(super) fn unpack_sensor(id: SensorId, value: &[u8]) -> Result<SensorState, Damage> {
-    read(value, |reader| {
+    read_any(value, |reader, doubts| {
+        let name = reader.text()?;
+        let newest = reader.option(read_time)?;
         Ok(SensorState {
             id,
-            name: reader.text()?,
-            newest: reader.option(read_time)?,
+            name,
+            newest,
             first: reader.option(read_time)?,
             last_value: reader.option(Reader::f64)?,
             fingerprint: reader.varint()?,
+            sure: if doubts {
+                reader.option(read_time)?
+            } else {
+                newest
+            },
+        })
+    })
+}
+
+pub(super) fn pack_incidents(incidents: &[Incident]) -> Vec<u8> {
+    row(|out| {
+        bytes::put_varint(out, incidents.len() as u64);
+        for incident in incidents {
+            bytes::put_bytes(out, incident.file.as_bytes());
+            bytes::put_signed(out, incident.at_ms);
+            bytes::put_bytes(out, incident.why.as_bytes());
+            bytes::put_option(out, incident.backup.as_deref(), |out, backup| {
+                bytes::put_bytes(out, backup.as_bytes());
+            });
+        }
+    })
+}
+
+pub(super) fn unpack_incidents(value: &[u8]) -> Result<Vec<Incident>, Damage> {
+    read(value, |reader| {
+        reader.list(|reader| {
+            Ok(Incident {
+                file: reader.text()?,
+                at_ms: reader.signed()?,
+                why: reader.text()?,
+                backup: reader.option(Reader::text)?,
+            })
         })
     })
 }
@@ -256,7 +312,8 @@ pub(super) fn unpack_number(value: &[u8]) -> Result<u64, Damage> {
 
 /// The checkpoint, but for its sensors and balances, which have tables of their own.
 pub(super) fn pack_checkpoint(checkpoint: &Checkpoint) -> Vec<u8> {
-    row(|out| {
+    let doubts = checkpoint.doubt_from.is_some() || checkpoint.waits > 0;
+    row_of(if doubts { DOUBTFUL } else { VERSION }, |out| {
         bytes::put_varint(out, checkpoint.generation);
         bytes::put_varint(out, checkpoint.seal);
         bytes::put_varint(out, checkpoint.next_seq);
@@ -267,11 +324,15 @@ pub(super) fn pack_checkpoint(checkpoint: &Checkpoint) -> Vec<u8> {
         bytes::put_option(out, checkpoint.dropped_before, |out, day| {
             bytes::put_signed(out, day.number().into());
         });
+        if doubts {
+            bytes::put_option(out, checkpoint.doubt_from, bytes::put_varint);
+            bytes::put_varint(out, checkpoint.waits);
+        }
     })
 }
 
 pub(super) fn unpack_checkpoint(value: &[u8]) -> Result<Checkpoint, Damage> {
-    read(value, |reader| {
+    read_any(value, |reader, doubts| {
         Ok(Checkpoint {
             generation: reader.varint()?,
             seal: reader.varint()?,
@@ -283,10 +344,25 @@ pub(super) fn unpack_checkpoint(value: &[u8]) -> Result<Checkpoint, Damage> {
                 letters: reader.varint()?,
             },
             dropped_before: reader.option(read_day)?,
+            doubt_from: if doubts {
+                reader.option(Reader::varint)?
+            } else {
+                None
+            },
+            waits: if doubts { reader.varint()? } else { 0 },
             sensors: Vec::new(),
             balances: Vec::new(),
         })
     })
+}
+
+/// What waits until the clock is trusted.
+pub(super) fn pack_waiting(waiting: &[Waiting]) -> Vec<u8> {
+    row(|out| log::put_waiting(out, waiting))
+}
+
+pub(super) fn unpack_waiting(value: &[u8]) -> Result<Vec<Waiting>, Damage> {
+    read(value, log::read_waiting)
 }
 
 pub(super) fn pack_seal(seal: &SealRow) -> Vec<u8> {
@@ -428,6 +504,7 @@ mod tests {
                 id: r.sensor,
                 name: name.clone(),
                 newest: newest.then_some(r.time),
+                sure: (arrived_ms > 0).then_some(r.time),
                 first: Some(r.time),
                 last_value: newest.then_some(r.value),
                 fingerprint,
@@ -458,6 +535,8 @@ mod tests {
                 counters: Counters { received, accepted: next_seq, ..Counters::default() },
                 dropped: Dropped { late: received, letters: first_seq },
                 dropped_before: before.map(Day::from_number),
+                doubt_from: before.map(|day| u64::from(day.unsigned_abs())),
+                waits: first_seq / 2,
                 sensors: Vec::new(),
                 balances: Vec::new(),
             };
@@ -471,7 +550,7 @@ mod tests {
             let _verdict = (unpack_day(&body), unpack_rest(&body), unpack_sensor(SensorId(0), &body));
             let _verdict = (unpack_late(0, &body), unpack_letter(0, &body), unpack_opaque(&body));
             let _verdict = (unpack_text(&body), unpack_number(&body), unpack_user(&body));
-            let _verdict = (unpack_checkpoint(&body), unpack_seal(&body));
+            let _verdict = (unpack_checkpoint(&body), unpack_seal(&body), unpack_waiting(&body));
         }
     }
 }

@@ -138,5 +138,6 @@ pub(super) fn entry(reading: &Logged) -> Entry {
         seq: reading.seq,
         value: reading.value,
         fate: reading.fate,
+        flag: reading.flag,
     }
 }

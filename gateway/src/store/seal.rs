@@ -6,19 +6,21 @@
 use std::collections::BTreeMap;
 
 use engine::{Day, SensorId};
-use redb::{ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
+use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::block::{self, Entry};
 use super::error::{Fault, StoreError};
+use super::forget;
 use super::late::{Exempt, late_rows};
 use super::rows::{self, SealRow};
 use super::scan::{self, entry};
 use super::tables::{
-    BALANCES, BLOCKS, Bytes, DAYS, LATE, LETTERS, LOG, META, META_CHECKPOINT, RESTS, SEALS, SENSORS,
+    BALANCES, BLOCKS, Bytes, DAYS, LATE, LETTERS, LOG, META, META_CHECKPOINT, META_WAITING, RESTS,
+    SEALS, SENSORS,
 };
-use super::types::{Checkpoint, LateRow, Letter, Seal, Sealed, SensorState};
+use super::types::{Checkpoint, Dropped, LateRow, Letter, Seal, Sealed, SensorState, Waiting};
 use super::view::unsealed;
-use super::{Failed, Options, Store};
+use super::{Options, Store};
 
 /// What the log's tail holds, sorted out.
 #[derive(Default)]
@@ -30,6 +32,11 @@ struct Folded {
     sensors: Vec<SensorState>,
     balances: Vec<(u32, String)>,
     readings: u64,
+    /// What the log says of readings that wait: those it brought, and which are done.
+    waiting: Vec<Waiting>,
+    waited_to: u64,
+    /// As of the last group: since when the clock is doubted, and how many wait.
+    doubt: Option<(Option<u64>, u64)>,
 }
 
 impl Store {
@@ -59,7 +66,7 @@ impl Store {
             txn.commit()?;
             Ok(written)
         });
-        self.failed = Failed::of(&written);
+        self.failed = written.as_ref().err().map(StoreError::failure);
         let (checkpoint, sealed) = written?;
         self.shared.overlay().clear();
         self.known.checkpoint = checkpoint;
@@ -88,8 +95,11 @@ fn write(
     write_rows(txn, &seal, folded.sensors, folded.balances)?;
     write_late(txn, folded.late, &folded.exempt)?;
     write_letters(txn, &folded.letters)?;
-    checkpoint.dropped.late += cut(&mut txn.open_table(LATE)?, options.late_cap)?;
-    checkpoint.dropped.letters += cut(&mut txn.open_table(LETTERS)?, options.letter_cap)?;
+    if let Some(doubt) = folded.doubt {
+        (checkpoint.doubt_from, checkpoint.waits) = doubt;
+    }
+    write_waiting(txn, folded.waiting, folded.waited_to)?;
+    forget(txn, seal.forget_before_ms, options, &mut checkpoint.dropped)?;
     let row = SealRow {
         first_seq,
         next_seq: checkpoint.next_seq,
@@ -126,7 +136,10 @@ fn fold(
         folded.exempt.take(&group);
         folded.late.extend(late_rows(&group));
         folded.readings += group.readings.len() as u64;
-        for reading in group.readings.iter().filter(|r| r.fate.is_held()) {
+        folded.waiting.append(&mut group.doubt.waiting);
+        folded.waited_to = folded.waited_to.max(group.doubt.waited_to.unwrap_or(0));
+        folded.doubt = Some((group.doubt.from, group.doubt.waits));
+        for reading in group.readings.iter().filter(|r| r.fate.decides()) {
             let day = day_of(reading.sensor, reading.time);
             let entries = folded.days.entry((reading.sensor, day)).or_default();
             entries.push(entry(reading));
@@ -226,6 +239,26 @@ fn write_late(txn: &WriteTransaction, late: Vec<LateRow>, exempt: &Exempt) -> Re
     Ok(())
 }
 
+/// Carries what still waits over the end of the log.
+fn write_waiting(txn: &WriteTransaction, more: Vec<Waiting>, waited_to: u64) -> Result<(), Fault> {
+    let mut meta = txn.open_table(META)?;
+    let kept = meta.get(META_WAITING)?.map(|value| {
+        rows::unpack_waiting(value.value()).map_err(Fault::damaged("meta", META_WAITING))
+    });
+    if kept.is_none() && more.is_empty() {
+        return Ok(());
+    }
+    let mut waiting = kept.transpose()?.unwrap_or_default();
+    waiting.extend(more);
+    waiting.retain(|reading| reading.seq >= waited_to);
+    if waiting.is_empty() {
+        meta.remove(META_WAITING)?;
+    } else {
+        meta.insert(META_WAITING, rows::pack_waiting(&waiting).as_slice())?;
+    }
+    Ok(())
+}
+
 fn write_letters(txn: &WriteTransaction, letters: &[Letter]) -> Result<(), Fault> {
     let mut table = txn.open_table(LETTERS)?;
     for letter in letters {
@@ -234,13 +267,27 @@ fn write_letters(txn: &WriteTransaction, letters: &[Letter]) -> Result<(), Fault
     Ok(())
 }
 
-/// Removes the oldest rows beyond `cap`; says how many.
-fn cut(table: &mut Table<'_, u64, Bytes>, cap: u64) -> Result<u64, Fault> {
-    let beyond = table.len()?.saturating_sub(cap);
-    for _ in 0..beyond {
-        table.pop_first()?;
+/// The caps and the age of what was set aside or refused.
+fn forget(
+    txn: &WriteTransaction,
+    before_ms: Option<i64>,
+    options: &Options,
+    dropped: &mut Dropped,
+) -> Result<(), Fault> {
+    let (mut late, mut letters) = (txn.open_table(LATE)?, txn.open_table(LETTERS)?);
+    dropped.late += forget::beyond(&mut late, options.late_cap)?;
+    dropped.letters += forget::beyond(&mut letters, options.letter_cap)?;
+    if let Some(before_ms) = before_ms {
+        dropped.late += forget::before(&mut late, before_ms, |seq, value| {
+            let row = rows::unpack_late(seq, value).map_err(Fault::damaged("late", seq))?;
+            Ok(row.arrived_ms)
+        })?;
+        dropped.letters += forget::before(&mut letters, before_ms, |seq, value| {
+            let letter = rows::unpack_letter(seq, value).map_err(Fault::damaged("letters", seq))?;
+            Ok(letter.arrived_ms)
+        })?;
     }
-    Ok(beyond)
+    Ok(())
 }
 
 /// Retention: removes the readings of days before `day`, and keeps what was made of them; says how

@@ -51,15 +51,20 @@ impl Shield {
     }
 
     /// Writes what was held back; from here on writes go through.
+    ///
+    /// # Errors
+    /// What could not be written is held on to, and what could is written over by the same: reads
+    /// see all of it either way, and the file is as a power cut would leave it.
     pub(super) fn lift(&self) -> io::Result<()> {
         let mut held = self.0.held.write().unwrap_or_else(PoisonError::into_inner);
-        for op in held.ops.drain(..) {
+        for op in &held.ops {
             match op {
-                Op::SetLen(len) => self.0.backend.set_len(len)?,
-                Op::Write(offset, data) => self.0.backend.write(offset, &data)?,
+                Op::SetLen(len) => self.0.backend.set_len(*len)?,
+                Op::Write(offset, data) => self.0.backend.write(*offset, data)?,
                 Op::Sync => self.0.backend.sync_data()?,
             }
         }
+        held.ops = Vec::new();
         self.0.lifted.store(true, Ordering::Release);
         Ok(())
     }

@@ -13,6 +13,12 @@ pub(super) const META_SCHEMA: &str = "schema";
 /// In `meta`: the checkpoint of the last seal.
 pub(super) const META_CHECKPOINT: &str = "checkpoint";
 
+/// In `meta`: readings that wait until the clock is trusted, as of the last seal; not there if none do.
+pub(super) const META_WAITING: &str = "waiting";
+
+/// In `meta`: damaged files that were set aside.
+pub(super) const META_INCIDENTS: &str = "incidents";
+
 pub(super) type Bytes = &'static [u8];
 /// Of a sensor's block: sensor, day, seal.
 pub(super) type BlockKey = (u32, i32, u64);

@@ -30,6 +30,8 @@ pub enum Fate {
     AcceptedLate,
     /// An operator accepted it, for an identity that was held: it counts instead.
     CorrectedLate,
+    /// It counted until the clock was set, and was found to lie ahead: the identity is not held.
+    Withdrawn,
 }
 
 impl Fate {
@@ -38,6 +40,19 @@ impl Fate {
     pub const fn is_held(self) -> bool {
         match self {
             Self::Accepted | Self::Corrected | Self::AcceptedLate | Self::CorrectedLate => true,
+            Self::Late | Self::Withdrawn => false,
+        }
+    }
+
+    /// Whether it says what its identity is from then on: a value, or nothing.
+    #[must_use]
+    pub const fn decides(self) -> bool {
+        match self {
+            Self::Accepted
+            | Self::Corrected
+            | Self::AcceptedLate
+            | Self::CorrectedLate
+            | Self::Withdrawn => true,
             Self::Late => false,
         }
     }
@@ -47,9 +62,56 @@ impl Fate {
     pub const fn is_exempt(self) -> bool {
         match self {
             Self::AcceptedLate | Self::CorrectedLate => true,
-            Self::Accepted | Self::Corrected | Self::Late => false,
+            Self::Accepted | Self::Corrected | Self::Late | Self::Withdrawn => false,
         }
     }
+}
+
+/// What is to be known of a reading's time, or of when it was judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Flag {
+    /// Its local time happened twice; the earlier was taken.
+    Ambiguous,
+    /// Its local time never happened; it was shifted forward.
+    Shifted,
+    /// It had no time, and was stamped when the clock was set: exactly.
+    Stamped,
+    /// The same, after the machine had been started again in between: by estimate.
+    Estimated,
+    /// It was late by a reading that was withdrawn, and was judged again.
+    Rejudged,
+}
+
+/// A reading without a time of its own that came while the clock was not trusted: it waits to be
+/// stamped, and is part of nothing until then.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Waiting {
+    /// Its place in the order of arrival.
+    pub seq: u64,
+    /// Whose it is.
+    pub sensor: SensorId,
+    /// 0 unless the sensor adds contradicting readings.
+    pub tie: u64,
+    /// In the sensor's unit.
+    pub value: f64,
+    /// Which start of the machine it came after,
+    pub boot: u128,
+    /// and how long after, in milliseconds.
+    pub uptime_ms: u64,
+}
+
+/// What a group says of a clock that is not trusted; nothing, as a rule.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Doubt {
+    /// The first sequence number that was judged while the clock was not trusted, and has not been
+    /// looked at again since; as of the end of the group.
+    pub from: Option<u64>,
+    /// What waits since this group, by `seq`.
+    pub waiting: Vec<Waiting>,
+    /// How many wait after this group.
+    pub waits: u64,
+    /// What came before this sequence number waits no longer.
+    pub waited_to: Option<u64>,
 }
 
 /// One reading as it was judged.
@@ -67,6 +129,8 @@ pub struct Logged {
     pub value: f64,
     /// What became of it.
     pub fate: Fate,
+    /// What else is to be known of it.
+    pub flag: Option<Flag>,
 }
 
 /// A message, or a reading of one, that could not be taken in.
@@ -106,6 +170,8 @@ pub struct Group {
     pub readings: Vec<Logged>,
     /// What could not be taken in, by `seq`; `arrived_ms` is the group's.
     pub letters: Vec<Letter>,
+    /// Of a clock that is not trusted.
+    pub doubt: Doubt,
 }
 
 /// A user as the store keeps one; what its texts mean is checked by whoever reads them.
@@ -206,6 +272,8 @@ pub struct SensorState {
     pub name: String,
     /// The newest event time accepted: what lateness is measured from.
     pub newest: Option<EventTime>,
+    /// The newest event time that was accepted by a trusted clock.
+    pub sure: Option<EventTime>,
     /// The oldest event time accepted.
     pub first: Option<EventTime>,
     /// The value at the newest event time.
@@ -226,6 +294,8 @@ pub struct Seal<'a> {
     pub day_of: &'a dyn Fn(SensorId, EventTime) -> Day,
     /// Retention: days before this one go.
     pub drop_before: Option<Day>,
+    /// Letters and late rows that arrived before this go, in ms UTC of the site's clock.
+    pub forget_before_ms: Option<i64>,
     /// The first day that a sensor keeps when days before the given one go: one whose own time is
     /// behind keeps as much of it as any other.
     pub kept_from: &'a dyn Fn(SensorId, Day) -> Day,
@@ -245,17 +315,21 @@ pub struct Checkpoint {
     pub site_time_ms: Option<i64>,
     /// The life totals.
     pub counters: Counters,
-    /// What the caps removed, for the life of the store.
+    /// What caps and age removed, for the life of the store.
     pub dropped: Dropped,
     /// Retention has removed the days before this one.
     pub dropped_before: Option<Day>,
+    /// As [`Doubt::from`].
+    pub doubt_from: Option<u64>,
+    /// As [`Doubt::waits`].
+    pub waits: u64,
     /// By number.
     pub sensors: Vec<SensorState>,
     /// By number.
     pub balances: Vec<(BalanceId, String)>,
 }
 
-/// Rows that a cap removed, for the life of the store.
+/// Rows that a cap or their age removed, for the life of the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dropped {
     /// Late rows.
@@ -317,6 +391,8 @@ pub struct StoredReading {
     pub value: f64,
     /// The arrival that gave it this value.
     pub seq: u64,
+    /// What else is to be known of it.
+    pub flag: Option<Flag>,
 }
 
 /// A reading that was set aside.
@@ -349,6 +425,8 @@ pub struct Totals {
     pub site_time_ms: Option<i64>,
     /// The life totals.
     pub counters: Counters,
+    /// Readings that wait until the clock is trusted.
+    pub waits: u64,
     /// What the caps removed.
     pub dropped: Dropped,
     /// Late rows held.

@@ -3,7 +3,7 @@
 //! Every call is one short read transaction: one that stays open makes the file grow. Ranges are
 //! inclusive, `None` is open.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -12,11 +12,14 @@ use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
 use super::block::{self, Entry};
 use super::error::{Fault, StoreError};
+use super::incident::{self, Incident};
 use super::late::{Exempt, late_rows};
+use super::room::Room;
+use super::rows::unpack_late;
 use super::scan::{
     balances, each_block, entry, for_each_group, for_each_head, for_each_late, sensors,
 };
-use super::tables::{DAYS, LATE, LETTERS, LOG, RESTS};
+use super::tables::{DAYS, LATE, LETTERS, LOG, RESTS, SEALS};
 use super::types::{Fate, LateRow, Letter, Logged, SensorState, StoredReading, Totals, UserRow};
 use super::{Shared, broker, log, open, rows};
 
@@ -31,6 +34,13 @@ impl View {
         Self { shared }
     }
 
+    /// The room on the store's disk; `None` where nobody can tell.
+    #[must_use]
+    pub fn room(&self) -> Option<Room> {
+        let dir = self.shared.dir.as_deref()?;
+        Room::of(dir).ok()
+    }
+
     /// The store at a glance.
     pub fn totals(&self) -> Result<Totals, StoreError> {
         self.shared.with("read the totals", |open| {
@@ -41,6 +51,7 @@ impl View {
                 next_seq: checkpoint.next_seq,
                 site_time_ms: checkpoint.site_time_ms,
                 counters: checkpoint.counters,
+                waits: checkpoint.waits,
                 dropped: checkpoint.dropped,
                 late_rows: txn.open_table(LATE)?.len()?,
                 letter_rows: txn.open_table(LETTERS)?.len()?,
@@ -53,9 +64,15 @@ impl View {
                 totals.next_seq = head.next_seq;
                 totals.site_time_ms = head.site_time_ms;
                 totals.counters = head.counters;
+                totals.waits = head.waits;
             }
             Ok(totals)
         })
+    }
+
+    /// The damaged files that were set aside and lie there still, oldest first.
+    pub fn incidents(&self) -> Result<Vec<Incident>, StoreError> {
+        self.shared.read("read the incidents", incident::incidents)
     }
 
     /// All sensors, by number.
@@ -168,6 +185,36 @@ impl View {
         })
     }
 
+    /// Everything of `sensors` that arrived from `from_seq` on and was written down, by arrival.
+    pub fn arrivals(
+        &self,
+        sensors: &BTreeSet<SensorId>,
+        from_seq: u64,
+    ) -> Result<Vec<Logged>, StoreError> {
+        self.shared.read("read the arrivals", |txn| {
+            let mut all: Vec<Logged> = Vec::new();
+            for (sensor, day) in touched_since(txn, from_seq)? {
+                if sensors.contains(&sensor) {
+                    each_block(txn, sensor, day..=day, |_, block| {
+                        let entries = block.entries()?.into_iter();
+                        all.extend(entries.map(|e| logged(sensor, e)));
+                        Ok(true)
+                    })?;
+                }
+            }
+            for entry in txn.open_table(LATE)?.range(from_seq..)? {
+                let (seq, value) = entry?;
+                let seq = seq.value();
+                let row = unpack_late(seq, value.value()).map_err(Fault::damaged("late", seq))?;
+                all.push(late_logged(&row));
+            }
+            for_each_group(txn, |group| all.extend(group.readings))?;
+            all.retain(|r| r.seq >= from_seq && sensors.contains(&r.sensor));
+            all.sort_unstable_by_key(|r| r.seq);
+            Ok(all)
+        })
+    }
+
     /// The days of `sensor` from `from` to `to`, by day.
     pub fn days(
         &self,
@@ -193,6 +240,7 @@ impl View {
                 found.insert(Day::from_number(key.1), row);
             }
             found.extend(changed);
+            found.retain(|_, state| !state.row.is_gone());
             Ok(found.into_iter().collect())
         })
     }
@@ -222,6 +270,7 @@ impl View {
                 found.insert(Day::from_number(key.1), row);
             }
             found.extend(changed);
+            found.retain(|_, row| !row.is_gone());
             Ok(found.into_iter().collect())
         })
     }
@@ -345,6 +394,7 @@ fn logged(sensor: SensorId, entry: Entry) -> Logged {
         tie: entry.tie,
         value: entry.value,
         fate: entry.fate,
+        flag: entry.flag,
     }
 }
 
@@ -356,7 +406,26 @@ fn late_logged(row: &LateRow) -> Logged {
         tie: row.tie,
         value: row.value,
         fate: Fate::Late,
+        flag: None,
     }
+}
+
+/// The days that seals with arrivals from `from_seq` on put something into.
+fn touched_since(
+    txn: &redb::ReadTransaction,
+    from_seq: u64,
+) -> Result<BTreeSet<(SensorId, i32)>, Fault> {
+    let mut touched = BTreeSet::new();
+    for entry in txn.open_table(SEALS)?.range::<u64>(..)?.rev() {
+        let (seal, value) = entry?;
+        let seal = seal.value();
+        let row = rows::unpack_seal(value.value()).map_err(Fault::damaged("seals", seal))?;
+        if row.next_seq <= from_seq {
+            break;
+        }
+        touched.extend(row.touched.into_iter().map(|(s, day)| (s, day.number())));
+    }
+    Ok(touched)
 }
 
 /// A sensor that was named in the log and has not been sealed or announced.
@@ -365,6 +434,7 @@ pub(super) fn unsealed(id: SensorId, name: String) -> SensorState {
         id,
         name,
         newest: None,
+        sure: None,
         first: None,
         last_value: None,
         fingerprint: 0,

@@ -220,9 +220,13 @@ async fn explain(State(web): State<Web>, uri: Uri) -> Result<Json<Explanation>, 
         .map(Json)
 }
 
-async fn healthz(uri: Uri) -> Result<&'static str, Refusal> {
+/// Alive, even where it cannot do its work: what a restart would not mend is said, no more.
+async fn healthz(State(web): State<Web>, uri: Uri) -> Result<String, Refusal> {
     Asked::of(&uri, &[])?;
-    Ok("ok\n")
+    Ok(match web.read(|facts| Ok(facts.readiness())).await? {
+        Readiness::Ready => "ok\n".to_owned(),
+        Readiness::NotReady(why) => format!("ok, but {why}\n"),
+    })
 }
 
 async fn readyz(State(web): State<Web>, uri: Uri) -> Answer {

@@ -4,6 +4,7 @@
 //! The store knows sensors by number and the configuration knows them by pattern; here the two meet.
 //! It computes no number: what a day or a rest is, the engine has decided.
 
+mod alerts;
 mod explain;
 mod range;
 mod vitals;
@@ -16,15 +17,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 use arc_swap::ArcSwap;
 use engine::{Calendar, Day as EngineDay, EventTime, SensorDay, SensorId, SensorSpec, Stamp};
 
+pub use self::alerts::alerts;
 use self::range::{days_of, instants_of};
 pub use self::vitals::Vitals;
 use super::reading::{Facts, Place, Readiness, Unreadable};
 use crate::clock::{Clock, Trust};
 use crate::config::{ClockMode, Config, SensorRule};
+use crate::ingest::Standing;
 use crate::rows::when::{Date, Moment, Span};
 use crate::rows::{
     ClockStatus, Counters, Day, Diff, Explanation, Late, Letter, Point, Reading, Rest, Sensor,
-    Status, StoreStatus, UpstreamStatus, Word,
+    Status, StoreStatus, UpstreamStatus, Word, flag_word,
 };
 use crate::store::{Letter as StoredLetter, SensorState, Totals, View};
 
@@ -83,6 +86,19 @@ impl StoreFacts {
         };
         let (from, to) = days_of(calendar(&self.config.load()), span);
         self.view.days(id, from, to).map_err(unreadable("the days"))
+    }
+
+    /// How the store stands, as the writer says; the disk's room as it is this moment.
+    fn standing(&self) -> (Standing, i64) {
+        match (self.vitals.standing(), self.view.room()) {
+            ((Standing::Taking(said), since_ms), Some(room)) => {
+                let level = room.level(said);
+                let news = level != said;
+                let since_ms = if news { self.clock.wall_ms() } else { since_ms };
+                (Standing::Taking(level), since_ms)
+            }
+            (as_said, _) => as_said,
+        }
     }
 
     /// Site time: the wall clock where it rules and is trusted, else what the readings say.
@@ -152,11 +168,18 @@ impl Facts for StoreFacts {
     fn status(&self) -> Result<Status, Unreadable> {
         let config = self.config.load();
         let totals = self.view.totals().map_err(unreadable("the totals"))?;
-        let (mode, synchronised) = match config.time.clock {
-            ClockMode::Wall => ("wall", self.clock.trust() == Trust::Synchronised),
-            ClockMode::Event => ("event", true),
+        let because = self.clock.because();
+        let (mode, synchronised, why) = match config.time.clock {
+            ClockMode::Wall => {
+                let is_trusted = because.trust() == Trust::Synchronised;
+                ("wall", is_trusted, Word::Owned(because.to_string()))
+            }
+            ClockMode::Event => ("event", true, Word::Borrowed("time is what readings say")),
         };
         let counters = totals.counters;
+        let incidents = self.view.incidents().map_err(unreadable("the incidents"))?;
+        let dir = &config.store.path;
+        let damaged = incidents.iter().map(|i| alerts::damaged(i, dir));
         Ok(Status {
             site: config.site.id.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -164,6 +187,10 @@ impl Facts for StoreFacts {
             clock: ClockStatus {
                 mode: Word::Borrowed(mode),
                 synchronised,
+                trusted: synchronised,
+                why,
+                waiting: totals.waits,
+                jumps: self.clock.jumps(),
             },
             counters: Counters {
                 received: counters.received,
@@ -176,9 +203,14 @@ impl Facts for StoreFacts {
             store: StoreStatus {
                 bytes: totals.file_bytes,
                 commits: self.vitals.commits(),
+                free_bytes: self.view.room().map(|room| room.free_bytes),
+                state: Word::Borrowed(self.standing().0.word()),
+                refusal: self.standing().0.refusal(),
+                failures: self.vitals.failures(),
             },
             upstream: UpstreamStatus::off(),
             broker: self.vitals.broker(),
+            incidents: damaged.collect(),
         })
     }
 
@@ -247,6 +279,7 @@ impl Facts for StoreFacts {
                     time,
                     value: row.value,
                     seq: row.seq,
+                    flag: row.flag.map(flag_word),
                 };
                 (Place { time, tie: row.tie }, reading)
             });
@@ -368,9 +401,15 @@ impl Facts for StoreFacts {
         }
     }
 
-    fn alerts(&self, _state: Option<&str>) -> Result<Vec<serde_json::Value>, Unreadable> {
-        // Nothing raises any yet.
-        Ok(Vec::new())
+    fn alerts(&self, state: Option<&str>) -> Result<Vec<serde_json::Value>, Unreadable> {
+        let incidents = self.view.incidents().map_err(unreadable("the incidents"))?;
+        let (standing, since_ms) = self.standing();
+        let config = self.config.load();
+        let alerts = alerts(&incidents, &config.store.path, &standing, since_ms).into_iter();
+        alerts
+            .filter(|alert| state.is_none_or(|state| state == alert.state))
+            .map(|alert| serde_json::to_value(alert).map_err(unreadable("the alerts")))
+            .collect()
     }
 
     fn explain(&self, sensor: &str, day: Date) -> Result<Explanation, Unreadable> {

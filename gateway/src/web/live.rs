@@ -286,6 +286,7 @@ mod tests {
             time: Moment::from_ms(0),
             value: 0.5,
             seq,
+            flag: None,
         })
     }
 

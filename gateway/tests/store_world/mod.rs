@@ -16,8 +16,8 @@ use engine::{
     Aggregate, BalanceId, Day, DayRow, DiffKind, DiffRow, EventTime, RestRow, SensorDay, SensorId,
 };
 use gateway::store::{
-    BrokerWrite, Checkpoint, Counters, Fate, Group, LateRow, Letter, Logged, Options, Seal,
-    SensorState, Store, StoreError, StoredReading, Totals,
+    BrokerWrite, Checkpoint, Counters, Fate, Flag, Group, LateRow, Letter, Logged, Options, Seal,
+    SensorState, Store, StoreError, StoredReading, Totals, UserRow, Waiting,
 };
 use redb::StorageBackend;
 
@@ -42,7 +42,15 @@ pub enum Op {
     Sync,
 }
 
-/// A disk in memory that remembers what was done to it.
+/// How an operation fails.
+#[derive(Clone, Copy, Debug)]
+pub struct Failing {
+    pub kind: io::ErrorKind,
+    /// All that follow fail, too.
+    pub lasting: bool,
+}
+
+/// A disk in memory that remembers what was done to it, and can fail.
 #[derive(Clone, Debug, Default)]
 pub struct Disk(Arc<Mutex<DiskState>>);
 
@@ -52,6 +60,8 @@ struct DiskState {
     ops: Vec<Op>,
     /// What every operation but reading fails with.
     broken: Option<io::ErrorKind>,
+    /// What one operation fails with: so many before it go well.
+    fails: Option<(usize, Failing)>,
     read_bytes: u64,
 }
 
@@ -83,6 +93,24 @@ impl Disk {
 
     pub fn break_with(&self, kind: io::ErrorKind) {
         self.0.lock().unwrap().broken = Some(kind);
+    }
+
+    /// Operation `nth` from now on fails, reading not counted.
+    pub fn fail_at(&self, nth: usize, failing: Failing) {
+        self.0.lock().unwrap().fails = Some((nth, failing));
+    }
+
+    /// All is well again.
+    pub fn heal(&self) {
+        let mut state = self.0.lock().unwrap();
+        state.broken = None;
+        state.fails = None;
+    }
+
+    /// Whether the failure that was arranged for has happened.
+    pub fn has_failed(&self) -> bool {
+        let state = self.0.lock().unwrap();
+        state.broken.is_some() || state.fails.is_none()
     }
 
     pub fn forget_ops(&self) {
@@ -153,6 +181,18 @@ impl Disk {
         if let Some(kind) = state.broken {
             return Err(kind.into());
         }
+        if let Some((nth, failing)) = state.fails {
+            if nth == 0 {
+                // Half of a write arrives.
+                if let Op::Write(offset, data) = &op {
+                    write_at(&mut state.image, *offset, &data[..data.len() / 2]);
+                }
+                state.fails = None;
+                state.broken = failing.lasting.then_some(failing.kind);
+                return Err(failing.kind.into());
+            }
+            state.fails = Some((nth - 1, failing));
+        }
         apply(&mut state.image, &op);
         state.ops.push(op);
         Ok(())
@@ -180,6 +220,7 @@ pub fn reading(seq: u64, sensor: u32, ms: i64, value: f64, fate: Fate) -> Logged
         tie: 0,
         value,
         fate,
+        flag: None,
     }
 }
 
@@ -248,12 +289,17 @@ pub fn bare_seal() -> Seal<'static> {
         rests: Vec::new(),
         day_of: &day_of,
         drop_before: None,
+        forget_before_ms: None,
         kept_from: &|_, day| day,
     }
 }
 
 /// One step of a script.
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a script of a test, mostly commits"
+)]
 pub enum Step {
     Commit(Group, Vec<BrokerWrite>),
     Seal { turn: i32, drop_before: Option<Day> },
@@ -270,6 +316,7 @@ impl Step {
                     id: SensorId(1),
                     name: "TH1".into(),
                     newest: Some(at(START_MS + i64::from(*turn))),
+                    sure: Some(at(START_MS + i64::from(*turn))),
                     first: Some(at(START_MS)),
                     last_value: Some(value),
                     fingerprint: u64::MAX,
@@ -280,6 +327,7 @@ impl Step {
                     rests: vec![(BalanceId(0), day, rest(value))],
                     day_of: &day_of,
                     drop_before: *drop_before,
+                    forget_before_ms: drop_before.map(|_| START_MS + i64::from(*turn) - 3),
                     kept_from: &|_, day| day,
                 };
                 store.seal(seal).map(|_proof| ())
@@ -306,6 +354,39 @@ pub fn script(seed: u64, turns: i32) -> Vec<Step> {
         }
         let drop_before = (turn > 2).then(|| Day::from_number(18_262 + turn - 2));
         steps.push(Step::Seal { turn, drop_before });
+    }
+    steps
+}
+
+/// The same script by a clock that is not trusted: some readings wait, and some wait no longer; some
+/// are withdrawn, and some have a flag.
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+pub fn doubted(mut steps: Vec<Step>) -> Vec<Step> {
+    for step in &mut steps {
+        let Step::Commit(group, _) = step else {
+            continue;
+        };
+        let doubt = &mut group.doubt;
+        group.readings.retain_mut(|reading| {
+            match reading.seq % 7 {
+                0 => doubt.waiting.push(Waiting {
+                    seq: reading.seq,
+                    sensor: reading.sensor,
+                    tie: reading.tie,
+                    value: reading.value,
+                    boot: u128::MAX - u128::from(reading.seq / 50),
+                    uptime_ms: reading.seq,
+                }),
+                1 => reading.fate = Fate::Withdrawn,
+                2 => reading.flag = Some(Flag::Shifted),
+                _ => {}
+            }
+            reading.seq % 7 > 0
+        });
+        doubt.from = doubt.waiting.first().map(|waiting| waiting.seq);
+        doubt.waits = doubt.waiting.len() as u64;
+        let old = group.first_seq.saturating_sub(60);
+        doubt.waited_to = group.first_seq.is_multiple_of(3).then_some(old);
     }
     steps
 }
@@ -372,7 +453,7 @@ fn random_writes(dice: &mut Dice) -> Vec<BrokerWrite> {
     let (client, topic) = (format!("c{}", dice.roll(2)), format!("t{}", dice.roll(3)));
     let ordinal = dice.roll(4);
     let message = vec![7; usize::try_from(dice.roll(50)).unwrap()];
-    match dice.roll(8) {
+    match dice.roll(10) {
         0 => vec![BrokerWrite::RetainClear { topic }],
         1 => vec![BrokerWrite::SessionDrop { client }],
         2 => vec![BrokerWrite::QueuePop { client, ordinal }],
@@ -394,6 +475,16 @@ fn random_writes(dice: &mut Dice) -> Vec<BrokerWrite> {
         }],
         5 => vec![BrokerWrite::RetainSet { topic, message }],
         6 => vec![BrokerWrite::QueueRelease { client, ordinal }],
+        7 => vec![BrokerWrite::UserSet {
+            name: client,
+            user: UserRow {
+                password_hash: topic,
+                doors: 1,
+                publish: None,
+                subscribe: Some(vec!["a/#".to_owned()]),
+            },
+        }],
+        8 => vec![BrokerWrite::UserDrop { name: client }],
         _ => Vec::new(),
     }
 }
@@ -406,6 +497,7 @@ pub struct Snapshot {
     checkpoint: Checkpoint,
     totals: Totals,
     replayed: Vec<Group>,
+    waiting: Vec<Waiting>,
     sensors: Vec<SensorState>,
     balances: Vec<(BalanceId, String)>,
     readings: Vec<Vec<StoredReading>>,
@@ -416,6 +508,7 @@ pub struct Snapshot {
     letters: Vec<Letter>,
     retained: Texts,
     sessions: Texts,
+    users: Vec<(String, UserRow)>,
     queues: Vec<Vec<(u64, Vec<u8>)>>,
 }
 
@@ -437,6 +530,7 @@ impl Snapshot {
                 ..view.totals().unwrap()
             },
             replayed,
+            waiting: store.waiting().unwrap(),
             sensors: view.sensors().unwrap(),
             balances: view.balances().unwrap(),
             readings: sensors()
@@ -453,6 +547,7 @@ impl Snapshot {
             letters: view.letters(None, usize::MAX).unwrap(),
             retained: view.retained().unwrap(),
             sessions: view.sessions().unwrap(),
+            users: view.users().unwrap(),
             queues: ["c0", "c1"]
                 .iter()
                 .map(|c| view.queue(c).unwrap())

@@ -105,6 +105,10 @@ impl Facts for House {
             clock: ClockStatus {
                 mode: Word::Borrowed("event"),
                 synchronised: true,
+                trusted: true,
+                why: Word::Borrowed("time is what readings say"),
+                waiting: 0,
+                jumps: 0,
             },
             counters: Counters {
                 received: 6,
@@ -116,6 +120,10 @@ impl Facts for House {
             store: StoreStatus {
                 bytes: 1_572_864,
                 commits: 12,
+                free_bytes: Some(3_221_225_472),
+                state: Word::Borrowed("ok"),
+                refusal: None,
+                failures: 0,
             },
             upstream: UpstreamStatus::off(),
             broker: BrokerStatus {
@@ -124,6 +132,7 @@ impl Facts for House {
                 logins_put_off: 4,
                 ..BrokerStatus::default()
             },
+            incidents: Vec::new(),
         })
     }
 
@@ -187,6 +196,7 @@ impl Facts for House {
                     time: place.time,
                     value,
                     seq,
+                    flag: None,
                 },
             )
         });
@@ -296,6 +306,7 @@ impl Facts for House {
             value,
             seq,
             fate: Word::Borrowed(fate),
+            flag: None,
             counts,
         };
         let row = self.days(sensor, &span)?.pop();

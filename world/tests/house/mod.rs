@@ -16,28 +16,37 @@ pub(crate) struct House {
     pub(crate) mqtt: SocketAddr,
     pub(crate) api: Api,
     running: Running,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl House {
     /// The seed home in event mode, adjusted.
+    #[allow(dead_code, reason = "tests of the clock have one of their own")]
     pub(crate) async fn with(adjust: impl FnOnce(&mut Config)) -> Self {
         let dir = TempDir::new().expect("a directory of the test's own");
+        Self::on(dir, Clock::machine(), adjust).await
+    }
+
+    /// The same by another clock, in a directory that may hold a store.
+    #[allow(dead_code, reason = "only tests of the clock have one of their own")]
+    pub(crate) async fn on(dir: TempDir, clock: Clock, adjust: impl FnOnce(&mut Config)) -> Self {
         let mut config = seed_home(dir.path());
         adjust(&mut config);
-        let app = App::build(config, Clock::machine(), GENERATION).await;
+        let app = App::build(config, clock, GENERATION).await;
         let running = app.and_then(App::start).expect("nothing is in its way");
         let at = running.addresses();
         Self {
             mqtt: at.mqtt.expect("it is not switched off"),
             api: Api::at(at.http),
             running,
-            _dir: dir,
+            dir,
         }
     }
 
-    pub(crate) async fn stop(self) {
+    /// Stops it, and leaves the directory.
+    pub(crate) async fn stop(self) -> TempDir {
         self.running.stop().await.expect("it drains and seals");
+        self.dir
     }
 }
 

@@ -2,15 +2,16 @@
 //! then is not decided again.
 
 use super::Site;
-use crate::clock::Clock;
+use crate::clock::{Clock, Pace};
 use crate::config::{ClockMode, Config};
 use crate::ingest::judge::Now;
 use crate::ingest::registry::{Difference, KnownBalance, News, Registry};
-use crate::store::{Group, Store, StoreError};
+use crate::store::{Doubt, Fate, Group, Store, StoreError};
 use engine::{
     Calendar, Changes, Day, Engine, EventTime, Past, Reading, Rules, SensorId, SensorMemory,
     SiteClock,
 };
+use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
 /// How many days back rows of balances are looked for that may still be open, at first,
@@ -42,6 +43,7 @@ impl Site {
     /// # Errors
     /// The store cannot be read, or the configuration would put its readings into other days.
     pub fn open(store: &mut Store, config: Arc<Config>, clock: &Clock) -> Result<Self, SiteError> {
+        clock.go_by(config.time.trust);
         let checkpoint = store.checkpoint()?;
         let mut site = Self {
             engine: Engine::new(rules(&config), checkpoint.site_time_ms),
@@ -50,14 +52,27 @@ impl Site {
             group: Group {
                 next_seq: checkpoint.next_seq,
                 counters: checkpoint.counters,
+                doubt: Doubt {
+                    from: checkpoint.doubt_from,
+                    waits: checkpoint.waits,
+                    ..Doubt::default()
+                },
                 ..Group::default()
             },
             users: Vec::new(),
             now: Now {
-                stamp_ms: clock.wall_ms(),
+                wall_ms: clock.wall_ms(),
+                stamp_ms: None,
+                ago_ms: 0,
+                boot: clock.boot().0,
+                uptime_ms: clock.uptime_ms(),
                 latest_ms: None,
             },
             changes: Changes::default(),
+            waiting: store.waiting()?.into(),
+            stamped: FxHashMap::default(),
+            pace: Pace::at(clock.wall_ms(), clock.uptime_ms()),
+            floor_ms: None,
         };
         for state in &checkpoint.sensors {
             let known = site.registry.restore_sensor(state.id, &state.name);
@@ -91,6 +106,10 @@ impl Site {
         for group in groups {
             site.repeat(group, store)?;
         }
+        if let (ClockMode::Wall, Some(known)) = (site.config.time.clock, site.engine.site_time_ms())
+        {
+            clock.not_before(known);
+        }
         site.begin(clock);
         site.catch_up(store)?;
         Ok(site)
@@ -109,8 +128,14 @@ impl Site {
                 self.register(balance, Vec::new());
             }
         }
+        let is_sure = group.doubt.from.is_none();
         for logged in &group.readings {
-            if logged.fate.is_held() {
+            if logged.fate == Fate::Withdrawn {
+                let newest =
+                    self.engine
+                        .withdraw(logged.sensor, logged.time, logged.tie, &mut &*store)?;
+                self.registry.withdrew(logged.sensor, newest);
+            } else if logged.fate.is_held() {
                 let reading = Reading {
                     sensor: logged.sensor,
                     time: logged.time,
@@ -119,8 +144,16 @@ impl Site {
                     exempt: true,
                 };
                 self.engine.restore(reading, &mut &*store)?;
-                self.registry.note(logged.sensor, logged.time, logged.value);
+                self.registry
+                    .note(logged.sensor, logged.time, logged.value, is_sure);
             }
+        }
+        if is_sure && self.group.doubt.from.is_some() {
+            self.registry.be_sure();
+        }
+        self.waiting.extend(&group.doubt.waiting);
+        if let Some(waited_to) = group.doubt.waited_to {
+            self.waiting.retain(|reading| reading.seq >= waited_to);
         }
         if let Some(site_time) = group.site_time_ms {
             self.engine.advance(site_time);
@@ -132,7 +165,11 @@ impl Site {
     }
 
     /// A configuration may know balances that the store does not: their days are made now.
+    /// A store that can only be read waits for that.
     fn catch_up(&mut self, store: &mut Store) -> Result<(), StoreError> {
+        if store.failed().is_some() {
+            return Ok(());
+        }
         let mut news = News::default();
         self.registry.complete_all(&mut news);
         if news.balances.is_empty() {
@@ -176,6 +213,7 @@ fn remember(
         newest,
         open: open.map(|(day, _)| *day).collect(),
         last_day: last.map(|(day, _)| day),
+        last_row: store.last_row(id)?,
     })
 }
 

@@ -47,11 +47,11 @@ impl Site {
             match self.engine.overrule(reading, &mut &*store)? {
                 Admission::Accepted => {
                     outcome.accepted += 1;
-                    self.log(reading, Fate::AcceptedLate);
+                    self.log(reading, Fate::AcceptedLate, None);
                 }
                 Admission::Corrected { .. } => {
                     outcome.corrected += 1;
-                    self.log(reading, Fate::CorrectedLate);
+                    self.log(reading, Fate::CorrectedLate, None);
                 }
                 Admission::Duplicate | Admission::SetAside { .. } | Admission::Kept { .. } => {
                     outcome.unchanged += 1;

@@ -5,7 +5,7 @@ use engine::Day as EngineDay;
 use super::range::instants_of;
 use super::{StoreFacts, calendar, moment, stamp_of, unit_of, unreadable, words};
 use crate::rows::when::{Date, Edge, Span};
-use crate::rows::{Arrival, Day, Diff, Explanation};
+use crate::rows::{Arrival, Day, Diff, Explanation, flag_word};
 use crate::store::Logged;
 use crate::web::reading::Unreadable;
 
@@ -66,13 +66,14 @@ fn arrivals_of(mut logged: Vec<Logged>) -> Vec<Arrival> {
     let counts = |at: usize, entry: &Logged| {
         let later = logged[at + 1..].iter();
         let mut same = later.take_while(|other| (other.time, other.tie) == (entry.time, entry.tie));
-        entry.fate.is_held() && !same.any(|other| other.fate.is_held())
+        entry.fate.is_held() && !same.any(|other| other.fate.decides())
     };
     let rows = logged.iter().enumerate().map(|(at, entry)| Arrival {
         time: moment(entry.time),
         value: entry.value,
         seq: entry.seq,
         fate: words::fate(entry.fate),
+        flag: entry.flag.map(flag_word),
         counts: counts(at, entry),
     });
     rows.collect()

@@ -2,8 +2,9 @@
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::ingest::{IngestStats, Standing};
 use crate::rows::BrokerStatus;
 use crate::web::reading::Readiness;
 
@@ -11,6 +12,9 @@ use crate::web::reading::Readiness;
 pub struct Vitals {
     /// Commits since the start.
     pub commits: AtomicU64,
+    ingest: Arc<IngestStats>,
+    /// How the store stands, and since when, in ms UTC.
+    standing: RwLock<(Standing, i64)>,
     broker: Box<dyn Fn() -> BrokerStatus + Send + Sync>,
     not_ready: RwLock<Option<String>>,
 }
@@ -21,6 +25,8 @@ impl Vitals {
     pub fn starting(broker: impl Fn() -> BrokerStatus + Send + Sync + 'static) -> Self {
         Self {
             commits: AtomicU64::new(0),
+            ingest: Arc::default(),
+            standing: RwLock::default(),
             broker: Box::new(broker),
             not_ready: RwLock::new(Some("the daemon is starting".to_owned())),
         }
@@ -30,6 +36,27 @@ impl Vitals {
     #[must_use]
     pub fn stopped() -> Self {
         Self::starting(BrokerStatus::default)
+    }
+
+    /// The same, with what the writer counts.
+    #[must_use]
+    pub fn counting(mut self, ingest: Arc<IngestStats>) -> Self {
+        self.ingest = ingest;
+        self
+    }
+
+    /// Says how the store stands since `since_ms`, in ms UTC.
+    pub fn set_standing(&self, standing: Standing, since_ms: i64) {
+        *self
+            .standing
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = (standing, since_ms);
+    }
+
+    /// How the store stands, and since when, in ms UTC.
+    pub fn standing(&self) -> (Standing, i64) {
+        let standing = self.standing.read();
+        standing.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Says that the daemon can do its work from now on.
@@ -48,6 +75,10 @@ impl Vitals {
             .unwrap_or_else(PoisonError::into_inner) = Some(why.into());
     }
 
+    pub(super) fn failures(&self) -> u64 {
+        self.ingest.failures.load(Relaxed)
+    }
+
     pub(super) fn commits(&self) -> u64 {
         self.commits.load(Relaxed)
     }
@@ -62,6 +93,7 @@ impl Vitals {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
+        let why = why.or_else(|| self.standing().0.refusal());
         why.map_or(Readiness::Ready, Readiness::NotReady)
     }
 }

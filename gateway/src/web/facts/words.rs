@@ -21,5 +21,6 @@ pub(super) fn fate(fate: Fate) -> Word {
         Fate::Late => "late",
         Fate::AcceptedLate => "accepted late",
         Fate::CorrectedLate => "corrected late",
+        Fate::Withdrawn => "withdrawn",
     })
 }
