@@ -519,6 +519,8 @@ fn broker_config(config: &Config, clock: Clock, gate: Arc<Gate>) -> BrokerConfig
             ..Limits::default()
         },
         access: gate,
+        sys_interval: (config.broker.sys_interval_ms > 0)
+            .then(|| Duration::from_millis(config.broker.sys_interval_ms)),
         clock,
     }
 }

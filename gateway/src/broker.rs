@@ -13,6 +13,8 @@ mod connection;
 mod door;
 pub mod external;
 mod fanout;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod hub;
 mod intake;
 mod lifetime;
@@ -21,12 +23,14 @@ mod listener;
 mod mailbox;
 mod message;
 mod name;
+mod pass;
 mod refused;
 mod restore;
 mod retained;
 mod session;
 mod slot;
 mod stats;
+mod sys;
 mod transport;
 mod trie;
 
@@ -63,18 +67,21 @@ pub struct BrokerConfig {
     pub limits: Limits,
     /// Who may do what.
     pub access: Arc<dyn Access>,
+    /// How often `$SYS/broker/…` says what changed; `None` is never.
+    pub sys_interval: Option<Duration>,
     /// Says how much time has passed over a restart. While the broker runs it goes by its own.
     pub clock: Clock,
 }
 
 impl BrokerConfig {
-    /// Default limits, open to everybody, by the machine's clock.
+    /// Default limits, open to everybody, without `$SYS`, by the machine's clock.
     #[must_use]
     pub fn open(site: impl Into<String>) -> Self {
         Self {
             site: site.into(),
             limits: Limits::default(),
             access: Arc::new(Open),
+            sys_interval: None,
             clock: Clock::machine(),
         }
     }
@@ -154,6 +161,9 @@ impl<M: Mapper> Broker<M> {
         // Users may have changed while nobody ran.
         core.review_absent();
         tokio::spawn(keep_time(Arc::clone(&core)));
+        if let Some(interval) = config.sys_interval {
+            tokio::spawn(sys::keep_saying(Arc::clone(&core), interval));
+        }
         Self { core }
     }
 
@@ -322,6 +332,7 @@ impl<M: Mapper> Core<M> {
     ) {
         let mut submission = Submission::new(Reply::nobody());
         submission.writes = writes;
+        submission.passed = true;
         for will in wills {
             let topic =
                 std::str::from_utf8(&will.topic).expect("a will's topic is checked at CONNECT");
@@ -339,7 +350,7 @@ impl<M: Mapper> Core<M> {
                 properties,
                 delay_s: _,
             } = will;
-            submission.incoming.push(Incoming {
+            let incoming = Incoming {
                 origin: 0,
                 topic,
                 payload,
@@ -348,7 +359,9 @@ impl<M: Mapper> Core<M> {
                 packet_id: 0,
                 props: properties,
                 decoded,
-            });
+            };
+            pass::pass(&self.hub, &incoming);
+            submission.incoming.push(incoming);
         }
         if submission.incoming.is_empty() && submission.writes.is_empty() {
             return;

@@ -146,6 +146,8 @@ pub struct Broker {
     pub max_connections_per_address: usize,
     /// The largest packet, in bytes.
     pub max_packet: usize,
+    /// How often `$SYS/broker/…` says what changed; 0 is never.
+    pub sys_interval_ms: u64,
     /// How long a session is kept for an absent client at most, in milliseconds.
     pub session_expiry_ms: u64,
     /// Users named here; there may be more in the store.

@@ -20,6 +20,8 @@
 //! | [`metrics`] | Prometheus |
 //! | [`cli`] | commands |
 //! | [`app`] | wires them together |
+//!
+//! Under the feature `fuzz` there is a module of that name with entries for fuzzers.
 
 pub mod access;
 pub mod app;
@@ -29,6 +31,8 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 pub mod ingest;
 pub mod lifecycle;
 pub mod metrics;

@@ -46,6 +46,7 @@ gracee = "15m"
 listen = "0.0.0.0:1883"
 max_packet = "1GiB"
 max_connections = 0
+sys_interval = "20ms"
 
 [[source]]
 topic = "sluice/#"
@@ -99,24 +100,25 @@ sluice.toml:15: time.gracee: is not a known key; did you mean "grace"?
 sluice.toml:18: broker.listen: 0.0.0.0:1883 is open to the network, and nothing says who may connect; add a [[broker.user]], or write allow_anonymous = true for everybody, or = false for users of `sluice user add` only
 sluice.toml:19: broker.max_packet: "1GiB" is not within 1KiB to 255MiB
 sluice.toml:20: broker.max_connections: 0 is not within 1..=100000
-sluice.toml:23: source.topic: would read sluice/, homeassistant/ or a $ topic, which are for results; write a filter for devices' topics
-sluice.toml:24: source.format: "jsno" is not one of json, number, text
-sluice.toml:25: source.sensor: "{0}" has braces that do not hold a topic level from 1 to 99; write a JSON pointer such as "/name", or topic levels such as "{2}/{3}", counted from 1
-sluice.toml:28: source.topic: "a/#/b" has a # that is not the last level; write an MQTT topic filter such as "sensors/#"
-sluice.toml:30: source.value: needs format = "json": other payloads hold nothing but a value
-sluice.toml:31: source.time_format: "%Q" has a % that strftime does not know; write strftime's, with date and time, such as "%d.%m.%Y %H:%M"
-sluice.toml:31: source.time_format: needs format = "json": other payloads hold nothing but a value
-sluice.toml:35: sensor.kind: "gague" is not one of gauge, delta, meter, event
-sluice.toml:36: sensor.stamp: "middle" is not one of start, end, instant
-sluice.toml:37: sensor.aggregate: "median" is not one of mean, sum, max, min, last, count
-sluice.toml:43: sensor.min: 2 is above max, 1: no reading would count
-sluice.toml:45: sensor.on_conflict: "add" needs a [[source]] with id, or redeliveries would count twice; write id there, or "replace" or "keep" here
-sluice.toml:47: sensor.kind: is missing; write gauge, delta, meter or event
-sluice.toml:48: sensor.name: "TH1" is never reached: "*" on line 40 matches all of it; write the narrower pattern first
-sluice.toml:49: sensor.scale: is 0, which would make every value the same; write another number
-sluice.toml:52: balance.name: "water" does not fit meter "*/Wtot"; write the same wildcards in the same order as in meter, so that each stands for the same text
-sluice.toml:57: web.listen: "localhost:8080" is not an address and a port; write one such as "127.0.0.1:1883" or "[::1]:1883"
-sluice.toml:59: wbe: is not a known key; did you mean "web"?
+sluice.toml:21: broker.sys_interval: is below 1s; write "1s" or more, or "0s" for never
+sluice.toml:24: source.topic: would read sluice/, homeassistant/ or a $ topic, which are for results; write a filter for devices' topics
+sluice.toml:25: source.format: "jsno" is not one of json, number, text
+sluice.toml:26: source.sensor: "{0}" has braces that do not hold a topic level from 1 to 99; write a JSON pointer such as "/name", or topic levels such as "{2}/{3}", counted from 1
+sluice.toml:29: source.topic: "a/#/b" has a # that is not the last level; write an MQTT topic filter such as "sensors/#"
+sluice.toml:31: source.value: needs format = "json": other payloads hold nothing but a value
+sluice.toml:32: source.time_format: "%Q" has a % that strftime does not know; write strftime's, with date and time, such as "%d.%m.%Y %H:%M"
+sluice.toml:32: source.time_format: needs format = "json": other payloads hold nothing but a value
+sluice.toml:36: sensor.kind: "gague" is not one of gauge, delta, meter, event
+sluice.toml:37: sensor.stamp: "middle" is not one of start, end, instant
+sluice.toml:38: sensor.aggregate: "median" is not one of mean, sum, max, min, last, count
+sluice.toml:44: sensor.min: 2 is above max, 1: no reading would count
+sluice.toml:46: sensor.on_conflict: "add" needs a [[source]] with id, or redeliveries would count twice; write id there, or "replace" or "keep" here
+sluice.toml:48: sensor.kind: is missing; write gauge, delta, meter or event
+sluice.toml:49: sensor.name: "TH1" is never reached: "*" on line 41 matches all of it; write the narrower pattern first
+sluice.toml:50: sensor.scale: is 0, which would make every value the same; write another number
+sluice.toml:53: balance.name: "water" does not fit meter "*/Wtot"; write the same wildcards in the same order as in meter, so that each stands for the same text
+sluice.toml:58: web.listen: "localhost:8080" is not an address and a port; write one such as "127.0.0.1:1883" or "[::1]:1883"
+sluice.toml:60: wbe: is not a known key; did you mean "web"?
 "#;
     assert_eq!(format!("\n{}\n", problems(text)), expected);
 }

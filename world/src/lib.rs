@@ -1,9 +1,9 @@
 //! The whole world around the gateway: what the end-to-end tests need and no user gets.
 //!
 //! Two halves. The [`mod@reference`] says what the rows must be. The rest is what a user has: messages
-//! in some order of [`arrival`], [`mqtt`], a [`courier`] who does not give up, a [`recipient`] who
-//! forgets nothing, the [`daemon`] as a process, a small [`disk`], and the HTTP [`api`]. Nothing here calls
-//! the engine or the gateway: a judge who asks the accused proves nothing.
+//! in some order of [`arrival`], [`mqtt`], [`mutation`]s of it, a [`courier`] who does not give up, a
+//! [`recipient`] who forgets nothing, the [`daemon`] as a process, a small [`disk`], and the HTTP [`api`].
+//! Nothing here calls the engine or the gateway: a judge who asks the accused proves nothing.
 
 pub mod api;
 pub mod arrival;
@@ -13,6 +13,7 @@ pub mod dice;
 pub mod disk;
 pub mod mosquitto;
 pub mod mqtt;
+pub mod mutation;
 pub mod recipient;
 pub mod reference;
 pub mod rows;

@@ -19,9 +19,10 @@ impl OwnTopics {
     pub(crate) fn may_publish(&self, topic: &str) -> bool {
         match topic.split_once('/') {
             Some(("sluice", _)) => self.is_ack(topic),
-            Some(("homeassistant", _)) => false,
-            Some((first, _)) => !first.starts_with('$'),
-            None => !topic.starts_with('$'),
+            Some(("homeassistant" | "$SYS" | "$share", _)) => false,
+            // Other topics with a $ are anybody's, as with mosquitto; no source reads them.
+            Some((_, _)) => true,
+            None => topic != "$SYS" && topic != "$share",
         }
     }
 
@@ -46,6 +47,8 @@ mod tests {
             "sluice/home/alert/7f/ack",
             "Öl/x",
             "sluice",
+            "$x",
+            "$x/y",
         ] {
             assert!(own.may_publish(allowed), "{allowed}");
         }
@@ -56,8 +59,9 @@ mod tests {
             "sluice/home/alert/a/b/ack",
             "sluice/other/alert/7f/ack",
             "homeassistant/sensor/x/config",
+            "$SYS",
             "$SYS/broker/uptime",
-            "$x",
+            "$share/g/t",
         ] {
             assert!(!own.may_publish(denied), "{denied}");
         }

@@ -3,25 +3,31 @@
 //! panic a caller; nothing a peer sends can panic it.
 //!
 //! Where rumqttd 0.20 cannot serve, the bytes are read here: acknowledgements and DISCONNECT (its version 5
-//! decoder takes a missing property length for a missing packet), passwords (it wants UTF-8).
+//! decoder takes a missing property length for a missing packet), SUBSCRIBE and UNSUBSCRIBE (it takes
+//! reserved options), passwords (it wants UTF-8). It is as strict about properties as it is about QoS 3, that
+//! is, not at all: `properties` judges them first.
 
 mod connect;
 mod encode;
+mod properties;
+mod publish;
+mod subscribe;
+mod walk;
 
 pub(crate) use connect::{Connect, first_level};
 pub(crate) use encode::{
-    Welcome, ack, conn_ack, conn_ack_refused, disconnect, ping_resp, publish, publish_size,
-    sub_ack, unsub_ack,
+    Terms, Welcome, ack, conn_ack, conn_ack_refused, conn_ack_size, disconnect, ping_resp, publish,
+    publish_size, refusal, sub_ack, tally, unsub_ack,
 };
+pub(crate) use publish::Publish;
+pub(crate) use subscribe::{Subscribe, Unsubscribe, Wanted};
 
-use super::hub::RetainHandling;
-use super::message::{Properties, Qos};
-use super::name;
-use super::slot::Grant;
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::BytesMut;
+use properties::Place;
 use rumqttd::protocol::v4::{self, V4};
 use rumqttd::protocol::v5::V5;
-use rumqttd::protocol::{self as wire, Protocol, RetainForwardRule};
+use rumqttd::protocol::{self as wire, Protocol};
+use walk::Walk;
 
 /// Protocol version of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,44 +105,12 @@ pub(crate) enum Packet {
     Disconnect { reason: u8, expiry_s: Option<u32> },
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Publish {
-    pub(crate) dup: bool,
-    pub(crate) qos: Qos,
-    pub(crate) retain: bool,
-    pub(crate) id: u16,
-    /// UTF-8; empty where an alias stands for it.
-    pub(crate) topic: Bytes,
-    pub(crate) alias: Option<u16>,
-    pub(crate) payload: Bytes,
-    pub(crate) properties: Option<Box<Properties>>,
-}
-
 /// Any of the four acknowledgements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ack {
     pub(crate) id: u16,
     /// 0x80 and above is an error.
     pub(crate) reason: u8,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Subscribe {
-    pub(crate) id: u16,
-    pub(crate) filters: Vec<Wanted>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Wanted {
-    pub(crate) filter: String,
-    pub(crate) grant: Grant,
-    pub(crate) handling: RetainHandling,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Unsubscribe {
-    pub(crate) id: u16,
-    pub(crate) filters: Vec<String>,
 }
 
 const CONNECT: u8 = 1;
@@ -149,6 +123,13 @@ const SUBSCRIBE: u8 = 8;
 const UNSUBSCRIBE: u8 = 10;
 const PINGREQ: u8 = 12;
 const DISCONNECT: u8 = 14;
+const AUTH: u8 = 15;
+
+/// What a PUBACK or PUBREC may say, sections 3.4.2.1 and 3.5.2.1.
+const PUBLISH_ANSWERS: [u8; 9] = [0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99];
+
+/// What a PUBREL or PUBCOMP may say, sections 3.6.2.1 and 3.7.2.1.
+const RELEASE_ANSWERS: [u8; 2] = [0x00, 0x92];
 
 /// Takes the next whole packet off `buffer`; `None` if it is not whole yet.
 pub(crate) fn decode(
@@ -162,10 +143,10 @@ pub(crate) fn decode(
         Err(wire::Error::PayloadSizeLimitExceeded(_)) => {
             return Err(Bad {
                 reason: Reason::PacketTooLarge,
-                what: "packet too large",
+                what: "the packet is larger than the maximum packet size; send less at a time",
             });
         }
-        Err(_) => return Err(Bad::malformed("no valid length")),
+        Err(_) => return Err(Bad::malformed("the length takes more than four bytes")),
     };
     let kind = header.byte1 >> 4;
     let flags = header.byte1 & 0x0F;
@@ -175,59 +156,40 @@ pub(crate) fn decode(
         _ => flags == 0,
     };
     if !flags_fit {
-        return Err(Bad::malformed("reserved flags are set"));
+        return Err(Bad::malformed(
+            "the flags of the first byte are not those of its packet",
+        ));
     }
-    match kind {
-        CONNECT => connect::decode(
-            &buffer.split_to(header.frame_length()),
+    if kind == PUBLISH {
+        return publish::decode(buffer, &header, version)
+            .map(|publish| Some(Packet::Publish(publish)));
+    }
+    let frame = buffer.split_to(header.frame_length());
+    let body = &frame[header.fixed_header_len..];
+    let packet = match kind {
+        CONNECT => Packet::Connect(Box::new(connect::decode(
+            &frame,
             header.fixed_header_len,
             version,
-        )
-        .map(|connect| Some(Packet::Connect(Box::new(connect)))),
-        PUBLISH => {
-            publish_packet(buffer, &header, version).map(|publish| Some(Packet::Publish(publish)))
+        )?)),
+        PUBACK => Packet::PubAck(acknowledgement(body, version, &PUBLISH_ANSWERS)?),
+        PUBREC => Packet::PubRec(acknowledgement(body, version, &PUBLISH_ANSWERS)?),
+        PUBREL => Packet::PubRel(acknowledgement(body, version, &RELEASE_ANSWERS)?),
+        PUBCOMP => Packet::PubComp(acknowledgement(body, version, &RELEASE_ANSWERS)?),
+        SUBSCRIBE => Packet::Subscribe(subscribe::subscribe(body, version)?),
+        UNSUBSCRIBE => Packet::Unsubscribe(subscribe::unsubscribe(body, version)?),
+        PINGREQ if body.is_empty() => Packet::Ping,
+        PINGREQ => return Err(Bad::malformed("a PINGREQ with a body")),
+        DISCONNECT => disconnect_packet(body, version)?,
+        AUTH if version == Version::V5 => {
+            return Err(Bad::protocol(
+                "an AUTH without an authentication method; this broker offers none",
+            ));
         }
-        PUBACK | PUBREC | PUBREL | PUBCOMP => {
-            let mut body = buffer.split_to(header.frame_length());
-            body.advance(header.fixed_header_len);
-            let ack = acknowledgement(&body, version)?;
-            Ok(Some(match kind {
-                PUBACK => Packet::PubAck(ack),
-                PUBREC => Packet::PubRec(ack),
-                PUBREL => Packet::PubRel(ack),
-                _ => Packet::PubComp(ack),
-            }))
-        }
-        SUBSCRIBE => match read(buffer, version)? {
-            wire::Packet::Subscribe(subscribe, properties) => {
-                subscribe_packet(subscribe, properties.as_ref())
-                    .map(|packet| Some(Packet::Subscribe(packet)))
-            }
-            _ => Err(Bad::malformed("no SUBSCRIBE")),
-        },
-        UNSUBSCRIBE => match read(buffer, version)? {
-            wire::Packet::Unsubscribe(unsubscribe, _) if unsubscribe.pkid == 0 => {
-                Err(Bad::malformed("packet id 0"))
-            }
-            wire::Packet::Unsubscribe(unsubscribe, _) if unsubscribe.filters.is_empty() => {
-                Err(Bad::protocol("UNSUBSCRIBE without filters"))
-            }
-            wire::Packet::Unsubscribe(unsubscribe, _) => {
-                Ok(Some(Packet::Unsubscribe(Unsubscribe {
-                    id: unsubscribe.pkid,
-                    filters: unsubscribe.filters,
-                })))
-            }
-            _ => Err(Bad::malformed("no UNSUBSCRIBE")),
-        },
-        PINGREQ if header.remaining_len == 0 => {
-            buffer.advance(header.frame_length());
-            Ok(Some(Packet::Ping))
-        }
-        DISCONNECT => disconnect_packet(buffer, &header, version).map(Some),
-        // CONNACK, SUBACK, UNSUBACK and PINGRESP are ours to send; AUTH needs a method, and we offer none.
-        _ => Err(Bad::protocol("a packet that a client does not send")),
-    }
+        // CONNACK, SUBACK, UNSUBACK and PINGRESP are ours to send.
+        _ => return Err(Bad::protocol("a packet that a client does not send")),
+    };
+    Ok(Some(packet))
 }
 
 /// One packet through rumqttd. The frame is whole: whatever it misses now is missing for good.
@@ -236,187 +198,46 @@ fn read(buffer: &mut BytesMut, version: Version) -> Result<wire::Packet, Bad> {
         Version::V4 => V4.read_mut(buffer, usize::MAX),
         Version::V5 => V5.read_mut(buffer, usize::MAX),
     };
-    packet.map_err(|error| match error {
-        wire::Error::TopicNotUtf8 | wire::Error::PayloadNotUtf8(_) => {
-            Bad::malformed("a string is not UTF-8")
+    packet.map_err(|_| Bad::malformed("the packet's fields do not fit its length"))
+}
+
+fn acknowledgement(body: &[u8], version: Version, reasons: &[u8]) -> Result<Ack, Bad> {
+    let mut walk = Walk::over(body);
+    let id = walk.packet_id()?;
+    let mut reason = 0;
+    // A reason of 0 may be left out, and properties where there are none: section 3.4.2.1.
+    if version == Version::V5 && !walk.is_at_end() {
+        reason = walk.byte()?;
+        if !walk.is_at_end() {
+            properties::read(&mut walk, Place::Acknowledgement)?;
         }
-        wire::Error::InvalidPropertyType(_) => {
-            Bad::malformed("a property that does not belong there")
-        }
-        wire::Error::InvalidQoS(_) => Bad::malformed("QoS 3"),
-        wire::Error::PacketIdZero => Bad::malformed("packet id 0"),
-        wire::Error::EmptySubscription => Bad::protocol("SUBSCRIBE without filters"),
-        _ => Bad::malformed("malformed packet"),
-    })
-}
-
-fn publish_packet(
-    buffer: &mut BytesMut,
-    header: &v4::FixedHeader,
-    version: Version,
-) -> Result<Publish, Bad> {
-    // rumqttd keeps dup, QoS and packet id to itself: they are read from the raw frame.
-    let byte1 = header.byte1;
-    let qos = Qos::from_bits((byte1 >> 1) & 3).ok_or(Bad::malformed("QoS 3"))?;
-    let dup = byte1 & 0x08 != 0;
-    if dup && qos == Qos::AtMostOnce {
-        return Err(Bad::malformed("DUP at QoS 0"));
     }
-    let frame = &buffer[header.fixed_header_len..header.frame_length()];
-    let topic_len = frame
-        .first_chunk()
-        .map(|bytes| usize::from(u16::from_be_bytes(*bytes)));
-    let after_topic = topic_len
-        .and_then(|len| frame.get(2 + len..))
-        .ok_or(Bad::malformed("short PUBLISH"))?;
-    let id = if qos == Qos::AtMostOnce {
-        0
-    } else {
-        after_topic
-            .first_chunk()
-            .map(|bytes| u16::from_be_bytes(*bytes))
-            .ok_or(Bad::malformed("short PUBLISH"))?
-    };
-    let wire::Packet::Publish(publish, properties) = read(buffer, version)? else {
-        return Err(Bad::malformed("no PUBLISH"));
-    };
-    let alias = properties
-        .as_ref()
-        .and_then(|properties| properties.topic_alias);
-    let topic = std::str::from_utf8(&publish.topic)
-        .map_err(|_| Bad::malformed("the topic is not UTF-8"))?;
-    let aliased = topic.is_empty() && alias.is_some();
-    if !aliased && !name::valid_topic(topic) {
-        return Err(Bad {
-            reason: Reason::TopicNameInvalid,
-            what: "the topic is empty, too deep or holds + # or NUL",
-        });
+    if !walk.is_at_end() {
+        return Err(Bad::malformed("bytes after the end of an acknowledgement"));
     }
-    if properties
-        .as_ref()
-        .is_some_and(|properties| !properties.subscription_identifiers.is_empty())
-    {
-        return Err(Bad::protocol(
-            "a subscription identifier in a client's PUBLISH",
-        ));
-    }
-    let properties = properties.and_then(publish_properties).map(Box::new);
-    let response = properties
-        .as_ref()
-        .and_then(|properties| properties.response_topic.as_deref());
-    if response.is_some_and(|topic| !name::valid_topic(topic)) {
-        return Err(Bad::protocol("the response topic is invalid"));
-    }
-    Ok(Publish {
-        dup,
-        qos,
-        retain: publish.retain,
-        id,
-        topic: publish.topic,
-        alias,
-        payload: publish.payload,
-        properties,
-    })
-}
-
-/// `None` if an alias was all there was.
-fn publish_properties(from: wire::PublishProperties) -> Option<Properties> {
-    let properties = Properties {
-        payload_format: from.payload_format_indicator,
-        expiry_s: from.message_expiry_interval,
-        content_type: from.content_type,
-        response_topic: from.response_topic,
-        correlation: from.correlation_data.map(|bytes| bytes.to_vec()),
-        user: from.user_properties,
-    };
-    (properties != Properties::default()).then_some(properties)
-}
-
-fn acknowledgement(body: &[u8], version: Version) -> Result<Ack, Bad> {
-    let (id, rest) = body
-        .split_first_chunk()
-        .ok_or(Bad::malformed("short acknowledgement"))?;
-    let id = u16::from_be_bytes(*id);
-    let reason = match (version, rest) {
-        (_, []) => 0,
-        (Version::V4, _) => return Err(Bad::malformed("long acknowledgement")),
-        // Properties may follow: a reason string and user properties, which say nothing to a broker.
-        (Version::V5, [reason, ..]) => *reason,
-    };
-    if id == 0 {
-        Err(Bad::malformed("packet id 0"))
-    } else {
+    if reasons.contains(&reason) {
         Ok(Ack { id, reason })
+    } else {
+        Err(Bad::protocol(
+            "a reason code that this acknowledgement does not have",
+        ))
     }
 }
 
-fn subscribe_packet(
-    subscribe: wire::Subscribe,
-    properties: Option<&wire::SubscribeProperties>,
-) -> Result<Subscribe, Bad> {
-    if subscribe.pkid == 0 {
-        return Err(Bad::malformed("packet id 0"));
-    }
-    let identifier = match properties.and_then(|properties| properties.id) {
-        Some(0) => return Err(Bad::protocol("subscription identifier 0")),
-        id => id.and_then(|id| u32::try_from(id).ok()),
-    };
-    let filters = subscribe
-        .filters
-        .into_iter()
-        .map(|filter| Wanted {
-            grant: Grant {
-                qos: Qos::from_bits(filter.qos as u8).unwrap_or_default(),
-                no_local: filter.nolocal,
-                retain_as_published: filter.preserve_retain,
-                identifier,
-            },
-            handling: match filter.retain_forward_rule {
-                RetainForwardRule::OnEverySubscribe => RetainHandling::Always,
-                RetainForwardRule::OnNewSubscribe => RetainHandling::IfNew,
-                RetainForwardRule::Never => RetainHandling::Never,
-            },
-            filter: filter.path,
-        })
-        .collect();
-    Ok(Subscribe {
-        id: subscribe.pkid,
-        filters,
-    })
-}
-
-fn disconnect_packet(
-    buffer: &mut BytesMut,
-    header: &v4::FixedHeader,
-    version: Version,
-) -> Result<Packet, Bad> {
-    match (version, header.remaining_len) {
-        (_, 0) => {
-            buffer.advance(header.frame_length());
-            Ok(Packet::Disconnect {
-                reason: 0,
-                expiry_s: None,
-            })
-        }
-        (Version::V4, _) => Err(Bad::malformed("long DISCONNECT")),
-        (Version::V5, 1) => {
-            let frame = buffer.split_to(header.frame_length());
-            Ok(Packet::Disconnect {
-                reason: frame[header.fixed_header_len],
-                expiry_s: None,
-            })
-        }
-        (Version::V5, _) => {
-            let reason = buffer[header.fixed_header_len];
-            match read(buffer, version)? {
-                wire::Packet::Disconnect(_, properties) => Ok(Packet::Disconnect {
-                    reason,
-                    expiry_s: properties.and_then(|properties| properties.session_expiry_interval),
-                }),
-                _ => Err(Bad::malformed("no DISCONNECT")),
-            }
+fn disconnect_packet(body: &[u8], version: Version) -> Result<Packet, Bad> {
+    let mut walk = Walk::over(body);
+    let mut reason = 0;
+    let mut expiry_s = None;
+    if version == Version::V5 && !walk.is_at_end() {
+        reason = walk.byte()?;
+        if !walk.is_at_end() {
+            expiry_s = properties::read(&mut walk, Place::Disconnect)?.session_expiry_s;
         }
     }
+    if !walk.is_at_end() {
+        return Err(Bad::malformed("bytes after the end of DISCONNECT"));
+    }
+    Ok(Packet::Disconnect { reason, expiry_s })
 }
 
 #[cfg(test)]

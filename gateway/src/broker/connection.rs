@@ -4,22 +4,24 @@
 
 mod greet;
 mod leave;
+mod subscribe;
+mod uptake;
 
 use super::auth::{Peer, Permit, Standing};
-use super::codec::{self, Bad, Reason, Subscribe, Unsubscribe};
+use super::codec::{self, Bad};
 use super::door::Place;
 use super::hub::{Hub, Will};
 use super::intake::{BrokerWrite, Incoming, Line, Mapper, Order, Reply, Submission};
 use super::limits::{
-    EAGER_WITHIN, MAX_PENDING, OUTBOUND_BATCH, READ_LARGEST, READ_SMALLEST,
-    SUBSCRIPTIONS_PER_CLIENT, WRITE_HIGH,
+    EAGER_WITHIN, MAIL_HIGH, MAX_PENDING, READ_LARGEST, READ_SMALLEST, WRITE_HIGH,
 };
 use super::mailbox::Taken;
 use super::message::Qos;
+use super::pass::pass;
 use super::session::{Sent, Session, Step, Whereabouts};
 use super::slot::{Promise, Slot};
 use super::stats::Stats;
-use super::{Core, locked, name, now, session};
+use super::{Core, now, session};
 use bytes::BytesMut;
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
@@ -28,6 +30,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use uptake::{Uptake, Verdict};
 
 /// Why a connection ends.
 #[derive(Debug)]
@@ -40,6 +43,8 @@ enum End {
     Bad(Bad),
     /// Nothing was heard for one and a half keep-alives.
     Silent,
+    /// The client no longer takes what it is sent.
+    Stalled,
     /// Told from outside.
     Told(Order),
     /// Its user is gone or has to log in again, or may not hold what it holds.
@@ -79,6 +84,9 @@ struct Connection<'a, M: Mapper> {
     last_ack: Option<Instant>,
     heard: Instant,
     keep_alive: Option<Duration>,
+    uptake: Uptake,
+    /// Bytes of the output whose packets are counted.
+    counted: usize,
 }
 
 /// Serves one connection to its end. A fault of our own costs this connection, and nobody else anything.
@@ -144,6 +152,7 @@ impl<M: Mapper> Connection<'_, M> {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
+        self.count_output();
         // Users may have changed since they were asked, and a session since it was left.
         if let Err(end) = self.review() {
             return end;
@@ -158,9 +167,15 @@ impl<M: Mapper> Connection<'_, M> {
         }
         self.pump();
         loop {
-            let may_read = self.session.pending() < MAX_PENDING && self.output.len() < WRITE_HIGH;
+            let may_read = self.may_read();
             if may_read {
                 self.make_room();
+            }
+            self.count_output();
+            self.uptake.owes(self.output.len(), now());
+            let next = self.next_tick();
+            if next < tick.deadline().into_std() {
+                tick.as_mut().reset(next.into());
             }
             let event = tokio::select! {
                 biased;
@@ -190,6 +205,7 @@ impl<M: Mapper> Connection<'_, M> {
         if count == 0 {
             return Err(End::Lost);
         }
+        Stats::add(&self.core.stats.bytes_in, count as u64);
         self.heard = now();
         // A full buffer asks for a larger one, a nearly empty one for a smaller.
         if self.input.len() == self.input.capacity() {
@@ -205,7 +221,10 @@ impl<M: Mapper> Connection<'_, M> {
     fn on_wrote(&mut self, wrote: std::io::Result<usize>) -> Result<(), End> {
         match wrote {
             Ok(0) | Err(_) => Err(End::Lost),
-            Ok(_) => {
+            Ok(count) => {
+                Stats::add(&self.core.stats.bytes_out, count as u64);
+                self.counted -= count;
+                self.uptake.took(count);
                 if self.output.is_empty() && self.output.capacity() > WRITE_HIGH {
                     self.output = BytesMut::new();
                 }
@@ -286,23 +305,42 @@ impl<M: Mapper> Connection<'_, M> {
     }
 
     fn on_tick(&mut self) -> Result<(), End> {
-        if self.session.pending() >= MAX_PENDING {
+        let now = now();
+        match self.uptake.verdict(now) {
+            Verdict::Moving => {}
+            Verdict::Stalled => return Err(End::Stalled),
+        }
+        if !self.may_read() {
             // It may well have spoken: it is we who do not listen.
-            self.heard = now();
+            self.heard = now;
         }
         match self.keep_alive {
-            Some(limit) if now().duration_since(self.heard) >= limit => Err(End::Silent),
+            Some(limit) if now.duration_since(self.heard) >= limit => Err(End::Silent),
             Some(_) | None => Ok(()),
         }
+    }
+
+    fn may_read(&self) -> bool {
+        self.session.pending() < MAX_PENDING && self.output.len() < WRITE_HIGH
+    }
+
+    /// Every packet on its way out passes here once.
+    fn count_output(&mut self) {
+        let new = codec::tally(&self.output[self.counted..]);
+        if new > 0 {
+            Stats::add(&self.core.stats.packets_out, new);
+        }
+        self.counted = self.output.len();
     }
 
     fn next_tick(&self) -> Instant {
         /// A client without keep-alive is never silent for too long; the timer still needs a time.
         const FAR: Duration = Duration::from_secs(86_400);
-        match self.keep_alive {
+        let silent = match self.keep_alive {
             Some(limit) => self.heard + limit,
             None => now() + FAR,
-        }
+        };
+        self.uptake.due().map_or(silent, |due| due.min(silent))
     }
 
     fn make_room(&mut self) {
@@ -315,12 +353,12 @@ impl<M: Mapper> Connection<'_, M> {
     /// Every whole packet in the buffer, and one submission for all of them.
     async fn take_in(&mut self) -> Result<(), End> {
         let mut submission = Submission::new(Reply::nobody());
-        let parsed = self.parse(&mut submission);
+        let parsed = self.parse(&mut submission).await;
         self.submit(submission).await?;
         parsed
     }
 
-    fn parse(&mut self, submission: &mut Submission<M::Mapped>) -> Result<(), End> {
+    async fn parse(&mut self, submission: &mut Submission<M::Mapped>) -> Result<(), End> {
         let max_packet = self.core.hub.limits.max_packet;
         while self.session.pending() < MAX_PENDING {
             let Some(packet) = codec::decode(&mut self.input, self.session.version, max_packet)
@@ -328,6 +366,7 @@ impl<M: Mapper> Connection<'_, M> {
             else {
                 break;
             };
+            Stats::add(&self.core.stats.packets_in, 1);
             let (core, permit) = (self.core, &self.permit);
             let may_publish =
                 |topic: &str| core.own_topics.may_publish(topic) && permit.may_publish(topic);
@@ -343,7 +382,7 @@ impl<M: Mapper> Connection<'_, M> {
                     Stats::add(&self.core.stats.denied, 1);
                 }
                 Step::Subscribe(subscribe) => {
-                    self.subscribe(subscribe).map_err(End::Bad)?;
+                    self.subscribe(subscribe).await.map_err(End::Bad)?;
                     submission.eager = true;
                 }
                 Step::Unsubscribe(unsubscribe) => {
@@ -359,7 +398,7 @@ impl<M: Mapper> Connection<'_, M> {
     fn take_publish(&mut self, publish: codec::Publish, submission: &mut Submission<M::Mapped>) {
         let topic = std::str::from_utf8(&publish.topic).expect("the session has checked it");
         let decoded = self.core.mapper.map(topic, &publish.payload);
-        submission.incoming.push(Incoming {
+        let incoming = Incoming {
             origin: self.slot.key,
             topic: publish.topic,
             payload: publish.payload,
@@ -368,7 +407,11 @@ impl<M: Mapper> Connection<'_, M> {
             packet_id: publish.id,
             props: publish.properties,
             decoded,
-        });
+        };
+        // At once: what this client subscribes to next is behind it.
+        pass(&self.core.hub, &incoming);
+        submission.passed = true;
+        submission.incoming.push(incoming);
     }
 
     async fn submit(&mut self, mut submission: Submission<M::Mapped>) -> Result<(), End> {
@@ -384,10 +427,16 @@ impl<M: Mapper> Connection<'_, M> {
         if !submission.wants_commit() && submission.incoming.is_empty() && submission.settles == 0 {
             return Ok(());
         }
-        Stats::add(
-            &self.core.stats.messages_in,
-            submission.incoming.len() as u64,
-        );
+        if !submission.incoming.is_empty() {
+            let count = submission.incoming.len() as u64;
+            Stats::add(&self.core.stats.messages_in, count);
+            let bytes: usize = submission
+                .incoming
+                .iter()
+                .map(|publish| publish.payload.len())
+                .sum();
+            Stats::add(&self.core.stats.payload_in, bytes as u64);
+        }
         let silent = submission
             .incoming
             .iter()
@@ -413,72 +462,26 @@ impl<M: Mapper> Connection<'_, M> {
         }
     }
 
-    fn subscribe(&mut self, subscribe: Subscribe) -> Result<(), Bad> {
-        let mut codes = Vec::with_capacity(subscribe.filters.len());
-        for wanted in subscribe.filters {
-            let Some(filter) = name::filter(&wanted.filter) else {
-                codes.push(Reason::TopicFilterInvalid as u8);
-                continue;
-            };
-            if filter.group.is_some() && wanted.grant.no_local {
-                return Err(Bad::protocol("no local on a shared subscription"));
-            }
-            let held = {
-                let subscriptions = locked(&self.slot.subscriptions);
-                subscriptions.len() < SUBSCRIPTIONS_PER_CLIENT
-                    || subscriptions.contains_key(&wanted.filter)
-            };
-            if !held {
-                codes.push(Reason::QuotaExceeded as u8);
-            } else if !self.permit.may_subscribe(&wanted.filter) {
-                Stats::add(&self.core.stats.denied, 1);
-                codes.push(Reason::NotAuthorized as u8);
-            } else {
-                let handling = wanted.handling;
-                self.promises.extend(self.core.hub.subscribe(
-                    &self.slot,
-                    &wanted.filter,
-                    filter,
-                    wanted.grant,
-                    handling,
-                    now(),
-                ));
-                codes.push(wanted.grant.qos as u8);
-            }
-        }
-        self.session.sub_ack(subscribe.id, &codes, &mut self.output);
-        Ok(())
-    }
-
-    fn unsubscribe(&mut self, unsubscribe: &Unsubscribe) {
-        let code = |text: &String| match name::filter(text) {
-            None => Reason::TopicFilterInvalid as u8,
-            Some(filter) if self.core.hub.unsubscribe(&self.slot, text, filter) => {
-                Reason::Success as u8
-            }
-            Some(_) => Reason::NoSubscriptionExisted as u8,
-        };
-        let codes: Vec<u8> = unsubscribe.filters.iter().map(code).collect();
-        self.session
-            .unsub_ack(unsubscribe.id, &codes, &mut self.output);
-    }
-
     /// Mail into the output, as far as window and socket allow.
     fn pump(&mut self) {
         let now = now();
         self.session.resume_rest(&mut self.output, now);
-        let mut sent = 0;
-        let mut discarded = 0;
-        while self.output.len() < WRITE_HIGH {
+        let (mut sent, mut sent_bytes, mut discarded) = (0, 0, 0);
+        // One at a time: a batch of the largest packets would be far beyond the bound.
+        while self.output.len() < MAIL_HIGH {
             let Self {
                 session,
                 output,
                 writes,
                 ..
             } = self;
-            let more = self.slot.take(OUTBOUND_BATCH, |delivery| {
+            let more = self.slot.take(1, |delivery| {
+                let payload = delivery.message.payload().len();
                 match session.send(delivery, output, writes, now) {
-                    Sent::Yes => sent += 1,
+                    Sent::Yes => {
+                        sent += 1;
+                        sent_bytes += payload;
+                    }
                     Sent::Discarded => discarded += 1,
                     Sent::NotNow(delivery) => return Taken::NotNow(delivery),
                 }
@@ -490,6 +493,7 @@ impl<M: Mapper> Connection<'_, M> {
         }
         if sent > 0 {
             Stats::add(&self.core.stats.messages_out, sent);
+            Stats::add(&self.core.stats.payload_out, sent_bytes as u64);
         }
         if discarded > 0 {
             Stats::add(&self.core.stats.discarded, discarded);

@@ -23,6 +23,8 @@ pub struct Fanout {
 #[derive(Debug)]
 pub(crate) struct Plan {
     generation: u64,
+    /// Publishes at QoS 0 have been delivered, and retained in memory, when they came.
+    passed: bool,
     deliveries: Vec<Planned>,
     keeps: Vec<Keep>,
     /// Retained messages for a subscription that it makes.
@@ -85,7 +87,7 @@ impl Fanout {
     /// Before the commit: appends the rows that must be in the same transaction, in the order in which they
     /// must be applied. Call it once a submission, in the order of arrival.
     pub fn writes<D>(&self, submission: &mut Submission<D>, rows: &mut Vec<BrokerWrite>) {
-        let mut plan = self.plan(&submission.incoming);
+        let mut plan = self.plan(&submission.incoming, submission.passed);
         plan.overdue.append(&mut locked(&self.hub.overdue));
         plan.subscribed.append(&mut submission.promises);
         let mut rows = Rows {
@@ -114,9 +116,10 @@ impl Fanout {
             settles,
             reply,
             plan,
+            passed,
             ..
         } = submission;
-        let mut plan = plan.unwrap_or_else(|| self.plan(&incoming));
+        let mut plan = plan.unwrap_or_else(|| self.plan(&incoming, passed));
         let subscribed = std::mem::take(&mut plan.subscribed);
         self.deliver(&incoming, plan);
         reply.committed(settles);
@@ -140,9 +143,10 @@ impl Fanout {
         // Dropping the submission drops its reply, which tells the connection.
     }
 
-    fn plan<D>(&self, incoming: &[Incoming<D>]) -> Plan {
+    fn plan<D>(&self, incoming: &[Incoming<D>], passed: bool) -> Plan {
         let mut plan = Plan {
             generation: 0,
+            passed,
             deliveries: Vec::new(),
             keeps: Vec::new(),
             subscribed: Vec::new(),
@@ -158,11 +162,13 @@ impl Fanout {
         let mut scratch = Vec::new();
         for (index, publish) in incoming.iter().enumerate() {
             scratch.clear();
-            routing.trie.matches(
-                publish.topic_str(),
-                |subscription| subscription.slot.is_here(),
-                |key, subscription| scratch.push((key, subscription)),
-            );
+            if !has_passed(passed, publish.qos) {
+                routing.trie.matches(
+                    publish.topic_str(),
+                    |subscription| subscription.slot.is_here(),
+                    |key, subscription| scratch.push((key, subscription)),
+                );
+            }
             if scratch.is_empty() && !publish.retain {
                 continue;
             }
@@ -203,6 +209,7 @@ impl Fanout {
     fn deliver<D>(&self, incoming: &[Incoming<D>], plan: Plan) {
         let Plan {
             generation,
+            passed,
             deliveries,
             keeps,
             subscribed: _,
@@ -218,7 +225,12 @@ impl Fanout {
             let mut retained = locked(&self.hub.retained);
             for keep in keeps {
                 match keep {
+                    // A newer one may have been retained since.
+                    Keep::Set(message, room) if has_passed(passed, message.qos()) => {
+                        retained.release(room);
+                    }
                     Keep::Set(message, room) => retained.keep(message, room),
+                    Keep::Clear(message) if has_passed(passed, message.qos()) => {}
                     Keep::Clear(message) => retained.clear(message.topic_str()),
                 }
             }
@@ -226,7 +238,8 @@ impl Fanout {
         let late = if routing.generation == generation {
             Vec::new()
         } else {
-            subscribed_meanwhile(&routing.trie, incoming, &deliveries)
+            let is_due = |publish: &Incoming<D>| !has_passed(passed, publish.qos);
+            subscribed_meanwhile(&routing.trie, incoming, is_due, &deliveries)
         };
         for planned in deliveries {
             match planned.mail {
@@ -300,6 +313,11 @@ impl Planned {
     }
 }
 
+/// Whether a publish of a submission that has `passed` was delivered, and retained in memory, when it came.
+fn has_passed(passed: bool, qos: Qos) -> bool {
+    passed && qos == Qos::AtMostOnce
+}
+
 fn send(slot: &Slot, delivery: Delivery) {
     if slot.accepts(delivery.qos) {
         slot.put(delivery);
@@ -310,10 +328,14 @@ fn send(slot: &Slot, delivery: Delivery) {
 fn subscribed_meanwhile<D>(
     trie: &super::trie::Trie<Subscription>,
     incoming: &[Incoming<D>],
+    is_due: impl Fn(&Incoming<D>) -> bool,
     planned: &[Planned],
 ) -> Vec<(Arc<Slot>, Delivery)> {
     let mut late = Vec::new();
     for (index, publish) in incoming.iter().enumerate() {
+        if !is_due(publish) {
+            continue;
+        }
         let mut scratch = Vec::new();
         trie.matches(
             publish.topic_str(),
@@ -340,7 +362,7 @@ fn subscribed_meanwhile<D>(
     late
 }
 
-fn message<D>(publish: &Incoming<D>) -> Arc<Message> {
+pub(super) fn message<D>(publish: &Incoming<D>) -> Arc<Message> {
     let message = Message::new(
         publish.topic_str(),
         &publish.payload,
@@ -355,7 +377,7 @@ fn message<D>(publish: &Incoming<D>) -> Arc<Message> {
 }
 
 /// One delivery a client, however many of its subscriptions match: the highest QoS, every identifier.
-fn merge(
+pub(super) fn merge(
     matched: &mut [(u64, &Subscription)],
     origin: u64,
     message: &Arc<Message>,
@@ -557,7 +579,7 @@ mod tests {
         assert_eq!(mail(&slot), [""; 0], "it still has none");
         commit(&fanout, Submission::new(Reply::nobody()));
         assert_eq!(mail(&slot), ["1"]);
-        assert_eq!(slot.waiting(), 0);
+        assert_eq!(slot.waiting(), (0, 0));
     }
 
     #[test]

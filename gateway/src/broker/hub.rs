@@ -4,7 +4,7 @@ mod due;
 mod presence;
 
 use super::lifetime::Present;
-use super::limits::Limits;
+use super::limits::{Limits, SUBSCRIPTION_BYTES_TOTAL};
 use super::mailbox::Budget;
 use super::message::{Delivery, Message, Properties, Qos};
 use super::name::Filter;
@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use bytes::Bytes;
 use due::Agenda;
 use presence::Members;
-pub(crate) use presence::{Claim, Matured};
+pub(crate) use presence::{Census, Claim, Matured};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard};
@@ -46,6 +46,8 @@ pub(crate) struct Hub {
     pub(crate) retained: Mutex<Retained>,
     routing: RwLock<Routing>,
     subscriptions: AtomicUsize,
+    shared_subscriptions: AtomicUsize,
+    subscription_bytes: AtomicUsize,
     members: Mutex<Members>,
     vacated: Notify,
     next_key: AtomicU64,
@@ -90,6 +92,8 @@ impl Hub {
             stats,
             routing: RwLock::default(),
             subscriptions: AtomicUsize::new(0),
+            shared_subscriptions: AtomicUsize::new(0),
+            subscription_bytes: AtomicUsize::new(0),
             members: Mutex::default(),
             vacated: Notify::new(),
             next_key: AtomicU64::new(1),
@@ -107,6 +111,11 @@ impl Hub {
     /// Nobody subscribes to anything.
     pub(crate) fn is_quiet(&self) -> bool {
         self.subscriptions.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether all subscriptions together leave room for more.
+    pub(crate) fn has_room_for_subscriptions(&self) -> bool {
+        self.subscription_bytes.load(Ordering::Acquire) < SUBSCRIPTION_BYTES_TOTAL
     }
 
     pub(crate) fn routing(&self) -> RwLockReadGuard<'_, Routing> {
@@ -152,8 +161,10 @@ impl Hub {
             .insert(filter.path, filter.group, slot.key, subscription)
             .is_none();
         routing.generation += 1;
-        self.subscriptions
-            .store(routing.trie.len(), Ordering::Release);
+        if new && shared {
+            self.shared_subscriptions.fetch_add(1, Ordering::Relaxed);
+        }
+        self.count_subscriptions(&routing);
         locked(&slot.subscriptions).insert(text.to_owned(), grant);
         let wanted = match handling {
             RetainHandling::Always => true,
@@ -185,8 +196,10 @@ impl Hub {
             .trie
             .remove(filter.path, filter.group, slot.key)
             .is_some();
-        self.subscriptions
-            .store(routing.trie.len(), Ordering::Release);
+        if removed && filter.group.is_some() {
+            self.shared_subscriptions.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.count_subscriptions(&routing);
         locked(&slot.subscriptions).remove(text);
         removed
     }
@@ -196,14 +209,23 @@ impl Hub {
         let mut routing = writing(&self.routing);
         for text in subscriptions.keys() {
             if let Some(filter) = super::name::filter(text) {
-                routing.trie.remove(filter.path, filter.group, slot.key);
+                let removed = routing.trie.remove(filter.path, filter.group, slot.key);
+                if removed.is_some() && filter.group.is_some() {
+                    self.shared_subscriptions.fetch_sub(1, Ordering::Relaxed);
+                }
             }
         }
-        self.subscriptions
-            .store(routing.trie.len(), Ordering::Release);
+        self.count_subscriptions(&routing);
         drop(routing);
         slot.set_durable(false);
         slot.clear();
+    }
+
+    fn count_subscriptions(&self, routing: &Routing) {
+        self.subscriptions
+            .store(routing.trie.len(), Ordering::Release);
+        self.subscription_bytes
+            .store(routing.trie.bytes(), Ordering::Release);
     }
 
     fn key(&self) -> u64 {

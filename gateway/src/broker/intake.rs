@@ -65,6 +65,8 @@ pub struct Submission<D> {
     pub(crate) taken_ms: Option<u64>,
     /// Its retained messages are made again from the rows at every start: they are not written.
     pub(crate) derived: bool,
+    /// Whether its publishes at QoS 0 have been delivered already.
+    pub(crate) passed: bool,
     /// Acknowledgements that this settles.
     pub(crate) settles: u64,
     pub(crate) reply: Reply,
@@ -80,6 +82,7 @@ impl<D> Submission<D> {
             eager: false,
             taken_ms: None,
             derived: false,
+            passed: false,
             settles: 0,
             reply,
             plan: None,

@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
-/// Inbound publishes that a connection may have unacknowledged before its socket is no longer read.
+/// Inbound publishes that a connection may have unacknowledged before its socket is no longer read. This bounds
+/// those too who exceed [`RECEIVE_MAXIMUM`].
 pub const MAX_PENDING: usize = 1024;
 
-/// Receive Maximum announced to MQTT 5 clients; below [`MAX_PENDING`], so that exceeding it is seen.
+/// Receive Maximum announced to MQTT 5 clients; below [`MAX_PENDING`], so that who keeps to it is always read.
 pub const RECEIVE_MAXIMUM: u16 = 512;
 
-/// Received QoS 2 packet ids a session may hold between PUBREC and PUBREL.
+/// Received QoS 2 packet ids a session may hold between PUBREC and PUBREL; a further one ends the connection.
 pub const RECEIVED_IDS: usize = 1024;
 
 /// Topic Alias Maximum announced to MQTT 5 clients.
@@ -18,11 +19,20 @@ pub const TOPIC_ALIAS_MAXIMUM: u16 = 16;
 /// Outbound QoS 1 and 2 messages in flight to one client, whatever Receive Maximum it allows.
 pub const OUTBOUND_WINDOW: usize = 128;
 
-/// Messages taken from a session's queue at a time, between looks at the socket.
-pub const OUTBOUND_BATCH: usize = 128;
-
 /// Subscriptions of one session.
 pub const SUBSCRIPTIONS_PER_CLIENT: usize = 1000;
+
+/// Bytes of all clients' subscriptions together.
+pub const SUBSCRIPTION_BYTES_TOTAL: usize = 64 * 1024 * 1024;
+
+/// Bytes of a topic, a filter or the name of a share group.
+pub const TOPIC_BYTES: usize = 4096;
+
+/// User properties of one message.
+pub const USER_PROPERTIES: usize = 128;
+
+/// Bytes of one message's user properties, names and values.
+pub const USER_PROPERTY_BYTES: usize = 16 * 1024;
 
 /// Levels of a topic or filter.
 pub const TOPIC_LEVELS: usize = 128;
@@ -36,8 +46,19 @@ pub const READ_SMALLEST: usize = 1024;
 /// Largest size a read buffer grows to while its client is busy, bytes (a larger packet still fits).
 pub const READ_LARGEST: usize = 64 * 1024;
 
-/// Bytes waiting for a slow socket beyond which nothing more is read from it or prepared for it.
+/// Bytes waiting for a slow socket beyond which nothing more is read from it. With one packet more, that
+/// is the most that waits.
 pub const WRITE_HIGH: usize = 64 * 1024;
+
+/// Bytes waiting for a slow socket beyond which no more of its mail is prepared: below [`WRITE_HIGH`], so that
+/// a client with a backlog is still listened to.
+pub const MAIL_HIGH: usize = 32 * 1024;
+
+/// How long a client may take for [`TAKEN_AT_LEAST`] of what waits for it.
+pub const STALLED_AFTER: Duration = Duration::from_secs(60);
+
+/// Bytes that a client has to take within [`STALLED_AFTER`], unless it takes everything.
+pub const TAKEN_AT_LEAST: usize = 1024;
 
 /// A publish that follows the connection's last acknowledgement this closely is a backlog.
 pub const EAGER_WITHIN: Duration = Duration::from_millis(50);

@@ -108,6 +108,11 @@ impl Mailbox {
         self.count
     }
 
+    /// Their weight.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Room for a message of `weight` bytes, within the mailbox's own bounds and everyone's.
     pub(crate) fn charge(
         &mut self,

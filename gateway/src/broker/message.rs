@@ -187,8 +187,10 @@ impl Message {
 
     /// Seconds of lifetime left, to be sent on in place of the original.
     pub(crate) fn expiry_left_s(&self, now: Instant) -> Option<u32> {
-        let left = self.expires?.saturating_duration_since(now).as_secs();
-        Some(u32::try_from(left).unwrap_or(u32::MAX))
+        let left = self.expires?.saturating_duration_since(now);
+        // What has been waited counts in whole seconds: a message with less than one left still lives.
+        let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+        Some(u32::try_from(seconds).unwrap_or(u32::MAX))
     }
 
     /// What it costs a queue, bytes.
@@ -355,5 +357,22 @@ mod tests {
         for row in [&[FORMAT][..], &[FORMAT + 1, 0, 0, 0], &[FORMAT, 9, 9, 9]] {
             assert!(Queued::decode(row, 1, at(0)).is_err(), "{row:?}");
         }
+    }
+
+    #[test]
+    fn a_lifetime_is_sent_on_less_the_whole_seconds_that_it_waited() {
+        let start = now();
+        let properties = Properties {
+            expiry_s: Some(5),
+            ..Properties::default()
+        };
+        let message = Message::new("t", b"", Qos::AtMostOnce, false)
+            .with_properties(Some(Box::new(properties)), start);
+        let after = |ms| message.expiry_left_s(start + Duration::from_millis(ms));
+        assert_eq!(after(0), Some(5));
+        assert_eq!(after(999), Some(5));
+        assert_eq!(after(1001), Some(4));
+        assert_eq!(after(4999), Some(1));
+        assert!(message.expired(start + Duration::from_secs(5)));
     }
 }

@@ -41,6 +41,11 @@ impl Retained {
         self.topics.len()
     }
 
+    /// Their bytes, with [`super::limits::MESSAGE_OVERHEAD`] a message.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Asks for room before the commit; `None`: there is none. A replacement needs room for what it is larger
     /// than the message it replaces.
     pub(crate) fn promise(&mut self, message: &Message) -> Option<Room> {

@@ -14,10 +14,10 @@ pub(crate) use memory::{
 pub(crate) use outbound::Sent;
 
 use super::codec::{
-    self, Ack, Bad, Connect, Packet, Publish, Reason, Subscribe, Unsubscribe, Version,
+    self, Ack, Bad, Connect, Packet, Publish, Reason, Subscribe, Terms, Unsubscribe, Version,
 };
 use super::intake::BrokerWrite;
-use super::limits::{OUTBOUND_WINDOW, RECEIVE_MAXIMUM, RECEIVED_IDS, TOPIC_ALIAS_MAXIMUM};
+use super::limits::{OUTBOUND_WINDOW, RECEIVED_IDS, TOPIC_ALIAS_MAXIMUM};
 use super::message::Qos;
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
@@ -26,6 +26,10 @@ const PUBACK: u8 = 0x40;
 const PUBREC: u8 = 0x50;
 const PUBREL: u8 = 0x62;
 const PUBCOMP: u8 = 0x70;
+
+const NOT_ALLOWED: &str =
+    "this client may not publish to this topic; ask for a publish filter that matches it";
+const NOT_HELD: &str = "no publish at QoS 2 with this packet id waits for its release";
 
 /// What a packet asks of those around the session.
 #[must_use]
@@ -55,8 +59,6 @@ pub(crate) struct Session {
     prepared: VecDeque<Bytes>,
     /// Owed answers that no submission carries yet.
     unsubmitted: u64,
-    /// QoS 1 publishes among the owed.
-    unanswered: usize,
     aliases: Vec<Bytes>,
     /// Outbound messages in flight at most, and now.
     window: usize,
@@ -67,6 +69,7 @@ pub(crate) struct Session {
     dirty: bool,
     /// The expiry that CONNECT asked for: a DISCONNECT may not turn 0 into more.
     connect_expiry_s: u32,
+    explains: bool,
 }
 
 /// Something the client waits for.
@@ -83,7 +86,7 @@ enum Answer {
     Silence,
     PubAck(u16, Reason),
     PubRec(u16, Reason),
-    PubComp(u16),
+    PubComp(u16, Reason),
     /// Of a message to the client, whose PUBREC must be on disk first.
     PubRel(u16),
     Prepared,
@@ -100,7 +103,6 @@ impl Session {
             owed: VecDeque::new(),
             prepared: VecDeque::new(),
             unsubmitted: 0,
-            unanswered: 0,
             aliases: Vec::new(),
             window: usize::from(connect.receive_maximum).min(OUTBOUND_WINDOW),
             in_use: 0,
@@ -108,6 +110,16 @@ impl Session {
             max_packet: connect.max_packet,
             dirty: connect.expiry_s > 0,
             connect_expiry_s: connect.expiry_s,
+            explains: connect.explains,
+        }
+    }
+
+    /// How the client may be spoken to.
+    pub(crate) fn terms(&self) -> Terms {
+        Terms {
+            version: self.version,
+            explains: self.explains,
+            max_packet: self.max_packet,
         }
     }
 
@@ -183,7 +195,9 @@ impl Session {
             self.owe(Answer::PubRec(publish.id, Reason::Success), false, out);
             return Ok(Step::Done);
         }
-        self.check_quota(publish.qos)?;
+        if publish.qos == Qos::ExactlyOnce {
+            self.check_quota()?;
+        }
         let topic = std::str::from_utf8(&publish.topic)
             .map_err(|_| Bad::malformed("the topic is not UTF-8"))?;
         if !may_publish(topic) {
@@ -215,23 +229,19 @@ impl Session {
         Ok(Step::Publish(publish))
     }
 
-    fn check_quota(&self, qos: Qos) -> Result<(), Bad> {
-        if qos == Qos::AtMostOnce {
+    /// More than the Receive Maximum alone is no offence: there are clients that send everything in flight again
+    /// when they come back, however much that is. Sent away for it (MQTT 5 section 4.9 would allow that), they would
+    /// come back and do it again, for ever. What is beyond it is bounded as for 3.1.1: the socket is not read on
+    /// behind [`super::limits::MAX_PENDING`] publishes. Ids of QoS 2 are held until their PUBREL, and that comes
+    /// by the same socket: so their bound is a hard one.
+    fn check_quota(&self) -> Result<(), Bad> {
+        if self.memory.received.len() < RECEIVED_IDS {
             return Ok(());
         }
-        let held = self.unanswered + self.memory.received.len();
-        match self.version {
-            Version::V5 if held >= usize::from(RECEIVE_MAXIMUM) => Err(Bad {
-                reason: Reason::ReceiveMaximumExceeded,
-                what: "more publishes than the receive maximum",
-            }),
-            // A window of QoS 1 is bounded by not reading on; ids of QoS 2 are held until their PUBREL.
-            Version::V4 if self.memory.received.len() >= RECEIVED_IDS => Err(Bad {
-                reason: Reason::QuotaExceeded,
-                what: "too many QoS 2 publishes without their PUBREL",
-            }),
-            Version::V4 | Version::V5 => Ok(()),
-        }
+        Err(Bad {
+            reason: Reason::ReceiveMaximumExceeded,
+            what: "too many publishes at QoS 2 wait for their PUBREL; send it after each PUBREC",
+        })
     }
 
     fn resolve_alias(&mut self, publish: &mut Publish) -> Result<(), Bad> {
@@ -241,7 +251,7 @@ impl Session {
         if alias == 0 || alias > TOPIC_ALIAS_MAXIMUM {
             return Err(Bad {
                 reason: Reason::TopicAliasInvalid,
-                what: "the topic alias is 0 or above the maximum",
+                what: "the topic alias is 0 or above the topic alias maximum of CONNACK",
             });
         }
         let at = usize::from(alias) - 1;
@@ -251,7 +261,7 @@ impl Session {
                 .get(at)
                 .filter(|topic| !topic.is_empty())
                 .cloned()
-                .ok_or(Bad::protocol("the topic alias stands for nothing"))?;
+                .ok_or(Bad::protocol("the topic alias stands for nothing; send its topic with it once in every connection"))?;
         } else {
             if self.aliases.len() <= at {
                 self.aliases.resize(at + 1, Bytes::new());
@@ -264,24 +274,22 @@ impl Session {
 
     fn on_pub_rel(&mut self, ack: Ack, out: &mut BytesMut) {
         let known = self.memory.received.remove(&ack.id);
-        if known && self.is_durable() {
-            self.dirty = true;
-            self.owe(Answer::PubComp(ack.id), true, out);
+        let reason = if known {
+            Reason::Success
         } else {
-            let reason = if known {
-                Reason::Success
-            } else {
-                Reason::PacketIdentifierNotFound
-            };
-            codec::ack(out, PUBCOMP, ack.id, reason, self.version);
-        }
+            Reason::PacketIdentifierNotFound
+        };
+        let awaits_commit = known && self.is_durable();
+        self.dirty |= awaits_commit;
+        // In its place behind the PUBREC, should the client not have waited for that.
+        self.owe(Answer::PubComp(ack.id, reason), awaits_commit, out);
     }
 
     fn on_disconnect(&mut self, reason: u8, expiry_s: Option<u32>) -> Result<Step, Bad> {
         if let Some(expiry_s) = expiry_s {
             if self.connect_expiry_s == 0 && expiry_s > 0 {
                 return Err(Bad::protocol(
-                    "a session that ends with its connection cannot be given an expiry",
+                    "a session that ends with its connection cannot be given an expiry in DISCONNECT; ask for one in CONNECT",
                 ));
             }
             self.dirty |= self.memory.expiry_s != expiry_s;
@@ -293,15 +301,15 @@ impl Session {
     }
 
     /// Answers a SUBSCRIBE; a persistent session's after its commit.
-    pub(crate) fn sub_ack(&mut self, id: u16, codes: &[u8], out: &mut BytesMut) {
-        let version = self.version;
-        self.answer_after_commit(out, |out| codec::sub_ack(out, id, codes, version));
+    pub(crate) fn sub_ack(&mut self, id: u16, codes: &[u8], words: &str, out: &mut BytesMut) {
+        let terms = self.terms();
+        self.answer_after_commit(out, |out| codec::sub_ack(out, id, codes, words, terms));
     }
 
     /// Answers an UNSUBSCRIBE; a persistent session's after its commit.
-    pub(crate) fn unsub_ack(&mut self, id: u16, codes: &[u8], out: &mut BytesMut) {
-        let version = self.version;
-        self.answer_after_commit(out, |out| codec::unsub_ack(out, id, codes, version));
+    pub(crate) fn unsub_ack(&mut self, id: u16, codes: &[u8], words: &str, out: &mut BytesMut) {
+        let terms = self.terms();
+        self.answer_after_commit(out, |out| codec::unsub_ack(out, id, codes, words, terms));
     }
 
     fn answer_after_commit(&mut self, out: &mut BytesMut, write: impl FnOnce(&mut BytesMut)) {
@@ -321,7 +329,6 @@ impl Session {
             return self.say(answer, out);
         }
         self.unsubmitted += u64::from(awaits_commit);
-        self.unanswered += usize::from(matches!(answer, Answer::PubAck(..)));
         self.owed.push_back(Owed {
             answer,
             awaits_commit,
@@ -342,7 +349,6 @@ impl Session {
                 receipts -= 1;
             }
             self.owed.pop_front();
-            self.unanswered -= usize::from(matches!(answer, Answer::PubAck(..)));
             self.say(answer, out);
         }
         debug_assert_eq!(receipts, 0, "a receipt without a debt");
@@ -351,11 +357,19 @@ impl Session {
     fn say(&mut self, answer: Answer, out: &mut BytesMut) {
         match answer {
             Answer::Silence => {}
-            Answer::PubAck(id, reason) => codec::ack(out, PUBACK, id, reason, self.version),
-            Answer::PubRec(id, reason) => codec::ack(out, PUBREC, id, reason, self.version),
-            Answer::PubComp(id) => codec::ack(out, PUBCOMP, id, Reason::Success, self.version),
+            Answer::PubAck(id, reason) => self.say_reason(PUBACK, id, reason, NOT_ALLOWED, out),
+            Answer::PubRec(id, reason) => self.say_reason(PUBREC, id, reason, NOT_ALLOWED, out),
+            Answer::PubComp(id, reason) => self.say_reason(PUBCOMP, id, reason, NOT_HELD, out),
             Answer::PubRel(id) => self.released(id, out),
             Answer::Prepared => out.extend(self.prepared.pop_front()),
+        }
+    }
+
+    fn say_reason(&self, first: u8, id: u16, reason: Reason, words: &str, out: &mut BytesMut) {
+        if reason == Reason::Success {
+            codec::ack(out, first, id, reason, self.version);
+        } else {
+            codec::refusal(out, first, id, reason, words, self.terms());
         }
     }
 
@@ -384,10 +398,9 @@ impl Session {
             Answer::PubRec(id, _) if owed.awaits_commit => {
                 self.memory.received.remove(&id);
             }
-            Answer::PubAck(..) => self.unanswered -= 1,
             Answer::PubRel(id) => self.not_released(id),
             Answer::Prepared => drop(self.prepared.pop_back()),
-            Answer::Silence | Answer::PubRec(..) | Answer::PubComp(_) => {}
+            Answer::Silence | Answer::PubAck(..) | Answer::PubRec(..) | Answer::PubComp(..) => {}
         }
     }
 }

@@ -176,9 +176,10 @@ impl Slot {
         mail.mailbox.clear(&self.budget);
     }
 
-    /// Messages that wait, or are on their way to disk.
-    pub(crate) fn waiting(&self) -> usize {
-        locked(&self.mail).mailbox.len()
+    /// Messages that wait, or are on their way to disk, and their bytes.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let mailbox = &locked(&self.mail).mailbox;
+        (mailbox.len(), mailbox.bytes())
     }
 
     fn admit(&self, mail: &mut Mail, weight: usize) -> bool {
@@ -294,14 +295,14 @@ mod tests {
             let promises: Vec<_> = (0..2).filter_map(|_| slot.promise(delivery(100))).collect();
             slot.put(delivery(100));
             slot.put(delivery(100));
-            assert_eq!((promises.len(), slot.waiting()), (2, 3));
+            assert_eq!((promises.len(), slot.waiting()), (2, (3, 3 * weight)));
             assert_eq!(budget.used(), 3 * weight);
             assert_eq!(Stats::read(&slot.stats.dropped), 1);
             assert_eq!(Stats::read(&slot.stats.dropped_in_total), of_all);
             drop(promises);
-            assert_eq!((slot.waiting(), budget.used()), (1, weight));
+            assert_eq!((slot.waiting(), budget.used()), ((1, weight), weight));
             slot.clear();
-            assert_eq!((slot.waiting(), budget.used()), (0, 0));
+            assert_eq!((slot.waiting(), budget.used()), ((0, 0), 0));
             assert!(slot.promise(delivery(0)).is_none(), "the session is over");
         }
     }
@@ -315,6 +316,6 @@ mod tests {
         slot.clear();
         kept.keep();
         drop(dropped);
-        assert_eq!((slot.waiting(), budget.used()), (0, 0));
+        assert_eq!((slot.waiting(), budget.used()), ((0, 0), 0));
     }
 }

@@ -23,6 +23,16 @@ pub struct Stats {
     pub refused_upgrade: AtomicU64,
     /// Of these, because the machine could not take them: mostly no file descriptors.
     pub refused_machine: AtomicU64,
+    /// Clients welcomed.
+    pub welcomed: AtomicU64,
+    /// Packets received, of any type.
+    pub packets_in: AtomicU64,
+    /// Packets sent, of any type.
+    pub packets_out: AtomicU64,
+    /// Bytes received.
+    pub bytes_in: AtomicU64,
+    /// Bytes sent.
+    pub bytes_out: AtomicU64,
     /// Log-ins refused: a wrong name or password, or nobody who may come.
     pub logins_refused: AtomicU64,
     /// Log-ins put off unchecked: too many at once, or after too many failures.
@@ -31,6 +41,10 @@ pub struct Stats {
     pub messages_in: AtomicU64,
     /// PUBLISH packets sent.
     pub messages_out: AtomicU64,
+    /// Bytes of the payloads received.
+    pub payload_in: AtomicU64,
+    /// Bytes of the payloads sent.
+    pub payload_out: AtomicU64,
     /// Messages that fell out of a full queue.
     pub dropped: AtomicU64,
     /// Those of them that fell out because of all sessions' queues together, not of their own.
@@ -45,6 +59,12 @@ pub struct Stats {
     pub sessions_evicted: AtomicU64,
     /// Publishes whose commit failed.
     pub failed: AtomicU64,
+    /// Connections ended because the client no longer took what it was sent.
+    pub stalled: AtomicU64,
+    /// Sessions of absent clients that came to their end.
+    pub expired: AtomicU64,
+    /// The most sessions there were at a time.
+    pub most_sessions: AtomicU64,
 }
 
 impl Stats {
@@ -54,6 +74,10 @@ impl Stats {
 
     pub(crate) fn less(counter: &AtomicU64, by: u64) {
         counter.fetch_sub(by, Relaxed);
+    }
+
+    pub(crate) fn raise(highest: &AtomicU64, to: u64) {
+        highest.fetch_max(to, Relaxed);
     }
 
     /// Reads one counter.

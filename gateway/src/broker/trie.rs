@@ -4,11 +4,18 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// What a level takes beyond its name, bytes, about.
+const LEVEL_BYTES: usize = 256;
+
+/// What a subscription takes beyond its filter's text, which its owner holds too, bytes, about.
+const SUBSCRIPTION_BYTES: usize = 192;
+
 /// Subscriptions by filter. Filters are valid (`name::filter`), topics likewise.
 #[derive(Debug)]
 pub(crate) struct Trie<S> {
     root: Node<S>,
     len: usize,
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -55,6 +62,7 @@ impl<S> Default for Trie<S> {
         Self {
             root: Node::default(),
             len: 0,
+            bytes: 0,
         }
     }
 }
@@ -63,6 +71,11 @@ impl<S> Trie<S> {
     /// Subscriptions held.
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    /// Bytes that they take, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Adds the subscription of `key` to `path`, or replaces it. Returns what it replaced.
@@ -75,13 +88,19 @@ impl<S> Trie<S> {
     ) -> Option<S> {
         let mut node = &mut self.root;
         for level in path.split('/') {
+            let is_new = match level {
+                "+" => node.plus.is_none(),
+                "#" => node.hash.is_none(),
+                name => !node.children.contains_key(name),
+            };
+            if is_new {
+                self.bytes += LEVEL_BYTES + level.len();
+            }
             node = match level {
                 "+" => node.plus.get_or_insert_default(),
                 "#" => node.hash.get_or_insert_default(),
-                name if node.children.contains_key(name) => {
-                    node.children.get_mut(name).expect("just looked up")
-                }
-                name => node.children.entry(name.into()).or_default(),
+                name if is_new => node.children.entry(name.into()).or_default(),
+                name => node.children.get_mut(name).expect("just looked up"),
             };
         }
         let members = match group {
@@ -107,13 +126,17 @@ impl<S> Trie<S> {
         }
         members.push((key, subscription));
         self.len += 1;
+        self.bytes += SUBSCRIPTION_BYTES + path.len();
         None
     }
 
     /// Removes the subscription of `key` to `path`, and the levels that nobody else needs.
     pub(crate) fn remove(&mut self, path: &str, group: Option<&str>, key: u64) -> Option<S> {
-        let removed = remove(&mut self.root, Some(path), group, key);
-        self.len -= usize::from(removed.is_some());
+        let removed = remove(&mut self.root, Some(path), group, key, &mut self.bytes);
+        if removed.is_some() {
+            self.len -= 1;
+            self.bytes -= SUBSCRIPTION_BYTES + path.len();
+        }
         removed
     }
 
@@ -131,7 +154,13 @@ impl<S> Trie<S> {
     }
 }
 
-fn remove<S>(node: &mut Node<S>, rest: Option<&str>, group: Option<&str>, key: u64) -> Option<S> {
+fn remove<S>(
+    node: &mut Node<S>,
+    rest: Option<&str>,
+    group: Option<&str>,
+    key: u64,
+    bytes: &mut usize,
+) -> Option<S> {
     let Some(rest) = rest else {
         return match group {
             None => take(&mut node.plain, key),
@@ -154,17 +183,19 @@ fn remove<S>(node: &mut Node<S>, rest: Option<&str>, group: Option<&str>, key: u
                 &mut node.hash
             };
             let child = slot.as_mut()?;
-            let removed = remove(child, rest, group, key);
+            let removed = remove(child, rest, group, key, bytes);
             if child.is_empty() {
                 *slot = None;
+                *bytes -= LEVEL_BYTES + level.len();
             }
             removed
         }
         name => {
             let child = node.children.get_mut(name)?;
-            let removed = remove(child, rest, group, key);
+            let removed = remove(child, rest, group, key, bytes);
             if child.is_empty() {
                 node.children.remove(name);
+                *bytes -= LEVEL_BYTES + name.len();
             }
             removed
         }
@@ -304,7 +335,7 @@ mod tests {
             for (key, filter) in (0..).zip(&filters) {
                 trie.remove(filter, (key % 2 == 0).then_some("g"), key);
             }
-            prop_assert_eq!(trie.len(), 0);
+            prop_assert_eq!((trie.len(), trie.bytes()), (0, 0));
             prop_assert!(trie.root.is_empty());
         }
     }

@@ -90,10 +90,21 @@ pub(super) fn broker(mut broker: Section<'_, '_>) -> Broker {
             .take("max_packet", size("1KiB"..="255MiB"))
             .and_then(|bytes| usize::try_from(bytes).ok())
             .unwrap_or(256 << 10),
+        sys_interval_ms: broker
+            .take("sys_interval", sys_interval)
+            .and_then(|ms| u64::try_from(ms).ok())
+            .unwrap_or(10_000),
         session_expiry_ms: broker
             .take("session_expiry", duration("1m"..="3650d"))
             .map_or(SESSION_EXPIRY_MS, i64::unsigned_abs),
         users,
+    }
+}
+
+fn sys_interval(value: &DeValue<'_>) -> Result<i64, String> {
+    match duration("0s"..="1h")(value)? {
+        1..1000 => Err("is below 1s; write \"1s\" or more, or \"0s\" for never".to_owned()),
+        ms => Ok(ms),
     }
 }
 

@@ -6,6 +6,7 @@ mod civil;
 use chrono::format::{Item, Parsed, StrftimeItems};
 use chrono::{DateTime, Duration, LocalResult, NaiveDateTime, TimeZone};
 use chrono_tz::Tz;
+use std::fmt::Write as _;
 use thiserror::Error;
 
 use super::Reason;
@@ -128,7 +129,10 @@ impl TimeFormat {
         let sample = DateTime::from_timestamp_millis(SAMPLE_MS)
             .expect("a constant within the years that chrono knows")
             .fixed_offset();
-        let written = sample.format_with_items(format.0.iter()).to_string();
+        // Some of what chrono reads it cannot write, such as %#z; to_string() would panic.
+        let mut written = String::new();
+        write!(written, "{}", sample.format_with_items(format.0.iter()))
+            .map_err(|_| TimeFormatError::Unknown)?;
         match format.read(&written, Tz::UTC) {
             Some(_) => Ok(format),
             None => Err(TimeFormatError::Incomplete),
@@ -195,6 +199,12 @@ mod tests {
             format: format.map(|format| TimeFormat::new(format).expect("a format")),
         };
         rule.read(text).map_err(|reason| reason.code())
+    }
+
+    #[test]
+    fn a_format_that_can_only_be_read_is_refused_and_not_a_panic() {
+        let format = TimeFormat::new("%Y-%m-%d %H:%M:%S %#z");
+        assert_eq!(format.err(), Some(TimeFormatError::Unknown));
     }
 
     fn utc(text: &str) -> i64 {

@@ -79,7 +79,8 @@ async fn the_gateways_own_topics_are_closed_to_clients_but_for_alert_acknowledge
     let mut own = stand.broker.subscribe_internal("sluice/#").unwrap();
     let mut v5 = Raw::client(stand.address, "five", V5).await;
     v5.publish("sluice/home/status", "offline", 2, 1).await;
-    assert_eq!(v5.recv().await, (0x40, vec![0, 1, 0x87]));
+    let (first, body) = v5.recv().await;
+    assert_eq!((first, &body[..3]), (0x40, &[0, 1, 0x87][..]));
     let mut v4 = Raw::client(stand.address, "four", V4).await;
     v4.publish("homeassistant/x", "x", 2, 1).await;
     assert_eq!(v4.recv().await, (0x40, vec![0, 1]));

@@ -207,3 +207,44 @@ async fn results_that_are_retained_again_at_a_start_are_not_said_again() {
         "nothing is written for it"
     );
 }
+
+#[tokio::test]
+async fn a_publish_at_qos_0_is_delivered_and_retained_without_waiting_for_the_disk() {
+    let stand = Stand::new().await;
+    let mut early = Raw::client(stand.address, "early", V4).await;
+    early.subscribe("t", 1).await;
+    stand.disk(Disk::Holds);
+    let mut publisher = Raw::client(stand.address, "p", V4).await;
+    for payload in ["one", "two"] {
+        publisher.publish("t", payload, 1, 0).await;
+        assert_eq!(early.got().await.payload, payload);
+    }
+    let mut late = Raw::client(stand.address, "late", V4).await;
+    late.subscribe("t", 1).await;
+    let got = late.got().await;
+    assert_eq!((got.payload.as_str(), got.retain), ("two", true));
+    stand.disk(Disk::Commits);
+    // Whatever came before it has been committed, and is not delivered again.
+    publisher.publish_acked("t", "three", false).await;
+    for subscriber in [&mut early, &mut late] {
+        assert_eq!(subscriber.payload().await, "three");
+    }
+    let stand = stand.restarted().await;
+    let mut after = Raw::client(stand.address, "after", V4).await;
+    after.subscribe("t", 1).await;
+    assert_eq!(after.got().await.payload, "two");
+}
+
+#[tokio::test]
+async fn who_subscribes_behind_a_publish_at_qos_0_finds_it_retained() {
+    let stand = Stand::new().await;
+    let mut client = Raw::client(stand.address, "c", V4).await;
+    let mut both = client.publish_bytes("t", "x", 1, 0);
+    both.extend(client.publish_bytes("u", "gone", 0, 0));
+    client.send(&both).await;
+    client.subscribe("u", 0).await;
+    client.subscribe("t", 0).await;
+    let got = client.got().await;
+    assert_eq!((got.topic.as_str(), got.retain), ("t", true));
+    client.quiet().await;
+}

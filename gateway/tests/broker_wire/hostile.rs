@@ -1,6 +1,6 @@
 //! Packets that kill others' brokers cost their sender at most its connection, and nobody else anything.
 
-use crate::raw::{Raw, STAY, V4, V5, connect, packet, text};
+use crate::raw::{Hello, Raw, STAY, V4, V5, connect, packet, text};
 use crate::stand::{Disk, Stand};
 use gateway::broker::{BrokerConfig, Limits};
 
@@ -192,34 +192,73 @@ async fn first_packets_that_are_no_connect() {
 }
 
 #[tokio::test]
-async fn a_publisher_that_ignores_the_receive_maximum_is_sent_away() {
+async fn a_publisher_that_never_releases_is_sent_away_at_the_last_id() {
     let stand = Stand::new().await;
     let mut client = Raw::client(stand.address, "c", V5).await;
-    stand.disk(Disk::Holds);
-    let burst: Vec<u8> = (1..=600)
-        .flat_map(|id| client.publish_bytes("t", "x", 2, id))
-        .collect();
-    client.send(&burst).await;
+    let last = 1024;
+    for id in 1..=last {
+        client.publish("t", "x", 4, id).await;
+        assert_eq!(client.recv().await, (0x50, id.to_be_bytes().to_vec()));
+    }
+    client.publish("t", "x", 4, last + 1).await;
     assert_eq!(client.closed().await, Some(0x93));
-    stand.disk(Disk::Commits);
     well(&stand).await;
+}
+
+/// Of version 5, with a session that stays for a minute.
+const V5_STAYS: Hello<'static> = Hello {
+    stay: true,
+    properties: &[0x11, 0, 0, 0, 60],
+    ..V5
+};
+
+#[tokio::test]
+async fn a_publisher_that_sends_all_again_beyond_the_receive_maximum_gets_on() {
+    let stand = Stand::new().await;
+    stand.disk(Disk::Holds);
+    let mut client = Raw::client(stand.address, "c", V5_STAYS).await;
+    let burst = |client: &Raw, dup: u8| -> Vec<u8> {
+        let qos_1 = (1..=2000).map(|id| (2, id));
+        let qos_2 = (2001..=3000).map(|id| (4, id));
+        let all = qos_1.chain(qos_2);
+        all.flat_map(|(flags, id)| client.publish_bytes("t", "x", flags | dup, id))
+            .collect()
+    };
+    client.send(&burst(&client, 0)).await;
+    drop(client);
+    stand.disk(Disk::Commits);
+    let (mut client, present, _) = Raw::hello(stand.address, "c", V5_STAYS).await;
+    assert!(present);
+    client.send(&burst(&client, 8)).await;
+    for id in 1..=2000_u16 {
+        assert_eq!(client.recv().await, (0x40, id.to_be_bytes().to_vec()));
+    }
+    for id in 2001..=3000_u16 {
+        assert_eq!(client.recv().await, (0x50, id.to_be_bytes().to_vec()));
+        client.ack(0x62, id).await;
+    }
+    for id in 2001..=3000_u16 {
+        assert_eq!(client.recv().await, (0x70, id.to_be_bytes().to_vec()));
+    }
 }
 
 #[tokio::test]
 async fn a_writer_that_stands_still_stops_the_socket_and_not_the_memory() {
-    let stand = Stand::new().await;
-    let mut client = Raw::client(stand.address, "c", V4).await;
-    stand.disk(Disk::Holds);
-    let ids = 1..=5000;
-    let burst: Vec<u8> = ids
-        .clone()
-        .flat_map(|id| client.publish_bytes("t", "x", 2, id))
-        .collect();
-    client.send(&burst).await;
-    stand.writer_holds().await;
-    stand.disk(Disk::Commits);
-    for id in ids {
-        assert_eq!(client.recv().await, (0x40, id.to_be_bytes().to_vec()));
+    for hello in [V4, V5] {
+        let stand = Stand::new().await;
+        let mut client = Raw::client(stand.address, "c", hello).await;
+        stand.disk(Disk::Holds);
+        let ids = 1..=5000;
+        let burst: Vec<u8> = ids
+            .clone()
+            .flat_map(|id| client.publish_bytes("t", "x", 2, id))
+            .collect();
+        client.send(&burst).await;
+        stand.writer_holds().await;
+        stand.disk(Disk::Commits);
+        for id in ids {
+            assert_eq!(client.recv().await, (0x40, id.to_be_bytes().to_vec()));
+        }
+        assert_eq!(stand.published().len(), 5000);
     }
-    assert_eq!(stand.published().len(), 5000);
 }

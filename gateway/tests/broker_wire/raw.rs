@@ -178,6 +178,18 @@ impl Raw {
         reason
     }
 
+    /// Reads to the end; reason and words of a DISCONNECT before it.
+    pub(crate) async fn farewell(&mut self) -> Option<(u8, String)> {
+        let mut told = None;
+        while let Some((first, body)) = self.next().await {
+            told = (first == 0xE0).then(|| {
+                let words = body.get(5..).unwrap_or_default();
+                (body[0], String::from_utf8_lossy(words).into_owned())
+            });
+        }
+        told
+    }
+
     pub(crate) fn publish_bytes(&self, topic: &str, payload: &str, flags: u8, id: u16) -> Vec<u8> {
         let mut body = text(topic);
         if flags & 0x06 != 0 {

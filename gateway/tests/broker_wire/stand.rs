@@ -42,6 +42,7 @@ pub(crate) struct Store {
     pub(crate) written: BTreeMap<String, usize>,
     /// Topic and payload of every publish, in commit order.
     pub(crate) published: Vec<(String, Vec<u8>)>,
+    submissions: usize,
 }
 
 impl Store {
@@ -126,6 +127,7 @@ fn write(mut submissions: mpsc::Receiver<Submission<usize>>, fanout: &Fanout, de
         }
         {
             let mut store = desk.store.lock().unwrap();
+            store.submissions += 1;
             for row in rows {
                 store.apply(row);
             }
@@ -245,6 +247,11 @@ impl Stand {
 
     pub(crate) fn store<T>(&self, read: impl FnOnce(&Store) -> T) -> T {
         read(&self.desk.store.lock().unwrap())
+    }
+
+    /// What the writer has committed so far.
+    pub(crate) fn submissions(&self) -> usize {
+        self.store(|store| store.submissions)
     }
 
     pub(crate) fn published(&self) -> Vec<String> {

@@ -1,6 +1,8 @@
 //! CONNECT: rumqttd reads the properties, we walk the rest, because it refuses passwords that are not UTF-8
 //! and does not tell an absent user name from an empty one.
 
+use super::properties::{self, Place};
+use super::walk::Walk;
 use super::{Bad, Reason, Version};
 use crate::broker::hub::Will;
 use crate::broker::message::{Properties, Qos};
@@ -23,6 +25,8 @@ pub(crate) struct Connect {
     pub(crate) receive_maximum: u16,
     /// Largest packet that the client takes, bytes in all.
     pub(crate) max_packet: usize,
+    /// Whether reasons may be put in words beyond CONNACK and DISCONNECT (section 3.1.2.11.7).
+    pub(crate) explains: bool,
 }
 
 /// The protocol level of a CONNECT at the beginning of `buffer`, if that much has arrived.
@@ -68,36 +72,34 @@ pub(super) fn decode(
     header_len: usize,
     version: Version,
 ) -> Result<Connect, Bad> {
-    let mut rest = Walk(
+    let mut rest = Walk::over(
         frame
             .get(header_len + 7..)
-            .ok_or(Bad::malformed("short CONNECT"))?,
+            .ok_or(Bad::malformed("CONNECT ends before its flags"))?,
     );
     let flags = rest.byte()?;
     let keep_alive_s = rest.u16()?;
     if flags & 0x01 != 0 {
-        return Err(Bad::malformed("the reserved flag of CONNECT is set"));
+        return Err(Bad::malformed(
+            "the reserved flag of CONNECT is set; clear it",
+        ));
     }
-    let properties = match version {
-        Version::V4 => None,
-        Version::V5 => {
-            rest.skip_properties()?;
-            v5_properties(frame, flags, header_len)?
-        }
+    let found = match version {
+        Version::V4 => properties::Found::default(),
+        Version::V5 => properties::read(&mut rest, Place::Connect)?,
     };
-    let client_id = rest.string()?.to_owned();
-    if !name::valid_client_id(&client_id) {
+    let client_id = rest.text()?.to_owned();
+    if let Some(what) = name::client_id_fault(&client_id) {
         return Err(Bad {
             reason: Reason::ClientIdentifierNotValid,
-            what: "the client id is too long or holds NUL",
+            what,
         });
     }
-    let (connect_properties, will_properties) = properties.unwrap_or_default();
-    let will = will(&mut rest, flags, version, will_properties)?;
+    let will = bare_will(&mut rest, flags, version)?;
     let username = if flags & 0x80 == 0 {
         None
     } else {
-        Some(rest.string()?.to_owned())
+        Some(rest.text()?.to_owned())
     };
     let password = if flags & 0x40 == 0 {
         None
@@ -105,10 +107,18 @@ pub(super) fn decode(
         Some(Bytes::copy_from_slice(rest.bytes()?))
     };
     if version == Version::V4 && password.is_some() && username.is_none() {
-        return Err(Bad::malformed("a password without a user name"));
+        return Err(Bad::malformed(
+            "a password without a user name; MQTT 3.1.1 wants both",
+        ));
     }
-    if !rest.0.is_empty() {
+    if !rest.is_at_end() {
         return Err(Bad::malformed("bytes after the end of CONNECT"));
+    }
+    if found.authentication_method {
+        return Err(Bad {
+            reason: Reason::BadAuthenticationMethod,
+            what: "no authentication method is offered; use a user name and a password",
+        });
     }
     let clean_start = flags & 0x02 != 0;
     let mut connect = Connect {
@@ -126,131 +136,81 @@ pub(super) fn decode(
         },
         receive_maximum: u16::MAX,
         max_packet: usize::MAX,
+        explains: found.problem_information.unwrap_or(true),
     };
-    if let Some(properties) = connect_properties {
-        if properties.authentication_method.is_some() {
-            return Err(Bad {
-                reason: Reason::BadAuthenticationMethod,
-                what: "no authentication method is offered",
-            });
-        }
-        if properties.receive_maximum == Some(0) || properties.max_packet_size == Some(0) {
-            return Err(Bad::protocol("a maximum of 0"));
-        }
-        connect.expiry_s = properties.session_expiry_interval.unwrap_or(0);
-        connect.receive_maximum = properties.receive_maximum.unwrap_or(u16::MAX);
-        connect.max_packet = properties
-            .max_packet_size
-            .and_then(|size| usize::try_from(size).ok())
-            .unwrap_or(usize::MAX);
+    match version {
+        Version::V4 => {}
+        Version::V5 => take_properties(&mut connect, frame, flags, header_len)?,
     }
     Ok(connect)
 }
 
-type V5Properties = (
-    Option<wire::ConnectProperties>,
-    Option<wire::LastWillProperties>,
-);
-
-fn v5_properties(
+/// What rumqttd reads of a CONNECT that has been judged.
+fn take_properties(
+    connect: &mut Connect,
     frame: &BytesMut,
     flags: u8,
     header_len: usize,
-) -> Result<Option<V5Properties>, Bad> {
-    // rumqttd is shown the packet without name and password: a password may be any bytes.
+) -> Result<(), Bad> {
+    // It is shown the packet without name and password: a password may be any bytes.
     let mut copy = frame.clone();
     copy[header_len + 7] = flags & 0x3F;
-    match V5.read_mut(&mut copy, usize::MAX) {
-        Ok(wire::Packet::Connect(_, properties, _, will_properties, _)) => {
-            Ok(Some((properties, will_properties)))
-        }
-        Ok(_) | Err(_) => Err(Bad::malformed("malformed CONNECT")),
+    let Ok(wire::Packet::Connect(_, own, _, of_will, _)) = V5.read_mut(&mut copy, usize::MAX)
+    else {
+        return Err(Bad::malformed("CONNECT's fields do not fit its length"));
+    };
+    if let Some(own) = own {
+        connect.expiry_s = own.session_expiry_interval.unwrap_or(0);
+        connect.receive_maximum = own.receive_maximum.unwrap_or(u16::MAX);
+        connect.max_packet = own
+            .max_packet_size
+            .and_then(|size| usize::try_from(size).ok())
+            .unwrap_or(usize::MAX);
     }
+    if let (Some(will), Some(from)) = (&mut connect.will, of_will) {
+        will.delay_s = from.delay_interval.unwrap_or(0);
+        let properties = Properties {
+            payload_format: from.payload_format_indicator,
+            expiry_s: from.message_expiry_interval,
+            content_type: from.content_type,
+            response_topic: from.response_topic,
+            correlation: from.correlation_data.map(|bytes| bytes.to_vec()),
+            user: from.user_properties,
+        };
+        will.properties = (properties != Properties::default()).then(|| Box::new(properties));
+    }
+    Ok(())
 }
 
-fn will(
-    rest: &mut Walk<'_>,
-    flags: u8,
-    version: Version,
-    properties: Option<wire::LastWillProperties>,
-) -> Result<Option<Box<Will>>, Bad> {
+/// The will, but for what its properties say.
+fn bare_will(rest: &mut Walk<'_>, flags: u8, version: Version) -> Result<Option<Box<Will>>, Bad> {
     if flags & 0x04 == 0 {
         return if flags & 0x38 == 0 {
             Ok(None)
         } else {
-            Err(Bad::malformed("will flags without a will"))
+            Err(Bad::malformed("will flags without a will; clear them"))
         };
     }
-    if version == Version::V5 {
-        rest.skip_properties()?;
+    match version {
+        Version::V4 => {}
+        Version::V5 => properties::read(rest, Place::Will).map(drop)?,
     }
-    let topic = rest.string()?;
-    if !name::valid_topic(topic) {
+    let topic = rest.text()?;
+    if let Some(what) = name::topic_fault(topic) {
         return Err(Bad {
             reason: Reason::TopicNameInvalid,
-            what: "the will's topic is invalid",
+            what,
         });
     }
-    let topic = Bytes::copy_from_slice(topic.as_bytes());
-    let payload = Bytes::copy_from_slice(rest.bytes()?);
-    let delay_s = properties
-        .as_ref()
-        .and_then(|properties| properties.delay_interval)
-        .unwrap_or(0);
-    let properties = properties.map(|from| Properties {
-        payload_format: from.payload_format_indicator,
-        expiry_s: from.message_expiry_interval,
-        content_type: from.content_type,
-        response_topic: from.response_topic,
-        correlation: from.correlation_data.map(|bytes| bytes.to_vec()),
-        user: from.user_properties,
-    });
+    let payload = rest.bytes()?;
+    let qos = Qos::from_bits((flags >> 3) & 3)
+        .ok_or(Bad::malformed("a will at QoS 3; send 0, 1 or 2"))?;
     Ok(Some(Box::new(Will {
-        topic,
-        payload,
-        qos: Qos::from_bits((flags >> 3) & 3).ok_or(Bad::malformed("QoS 3"))?,
+        topic: Bytes::copy_from_slice(topic.as_bytes()),
+        payload: Bytes::copy_from_slice(payload),
+        qos,
         retain: flags & 0x20 != 0,
-        properties: properties
-            .filter(|properties| *properties != Properties::default())
-            .map(Box::new),
-        delay_s,
+        properties: None,
+        delay_s: 0,
     })))
-}
-
-/// Reads forward; never beyond the end.
-struct Walk<'a>(&'a [u8]);
-
-impl<'a> Walk<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8], Bad> {
-        let (taken, rest) = self
-            .0
-            .split_at_checked(count)
-            .ok_or(Bad::malformed("short CONNECT"))?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn byte(&mut self) -> Result<u8, Bad> {
-        Ok(self.take(1)?[0])
-    }
-
-    fn u16(&mut self) -> Result<u16, Bad> {
-        let bytes = self.take(2)?;
-        Ok(u16::from_be_bytes([bytes[0], bytes[1]]))
-    }
-
-    fn bytes(&mut self) -> Result<&'a [u8], Bad> {
-        let len = self.u16()?;
-        self.take(len.into())
-    }
-
-    fn string(&mut self) -> Result<&'a str, Bad> {
-        std::str::from_utf8(self.bytes()?).map_err(|_| Bad::malformed("a string is not UTF-8"))
-    }
-
-    fn skip_properties(&mut self) -> Result<(), Bad> {
-        let (len_len, len) = wire::v4::length(self.0.iter())
-            .map_err(|_| Bad::malformed("no valid property length"))?;
-        self.take(len_len + len).map(drop)
-    }
 }

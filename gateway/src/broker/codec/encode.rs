@@ -22,11 +22,71 @@ pub(crate) fn ack(out: &mut BytesMut, first: u8, id: u16, reason: Reason, versio
     }
 }
 
+/// How a client may be spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Terms {
+    pub(crate) version: Version,
+    /// Whether reasons may be put in words beyond CONNACK and DISCONNECT (section 3.1.2.11.7).
+    pub(crate) explains: bool,
+    /// Largest packet that the client takes, bytes in all.
+    pub(crate) max_packet: usize,
+}
+
+impl Terms {
+    /// Of a client that has not said more than its version.
+    pub(crate) fn of(version: Version) -> Self {
+        Self {
+            version,
+            explains: true,
+            max_packet: usize::MAX,
+        }
+    }
+}
+
+/// PUBACK, PUBREC or PUBCOMP that refuses, in words where the client wants them.
+pub(crate) fn refusal(
+    out: &mut BytesMut,
+    first: u8,
+    id: u16,
+    reason: Reason,
+    words: &str,
+    terms: Terms,
+) {
+    let words = if terms.explains { words } else { "" };
+    let [high, low] = id.to_be_bytes();
+    match terms.version {
+        Version::V4 => out.put_slice(&[first, 2, high, low]),
+        Version::V5 if words.is_empty() => out.put_slice(&[first, 3, high, low, reason as u8]),
+        Version::V5 => put_worded(out, first, &[high, low, reason as u8], words, &[], terms),
+    }
+}
+
+/// A packet with no property but a reason string, which is left out where it would make the packet larger
+/// than the client takes.
+fn put_worded(out: &mut BytesMut, first: u8, head: &[u8], words: &str, tail: &[u8], terms: Terms) {
+    let worded = if words.is_empty() { 0 } else { 3 + words.len() };
+    let size = |properties: usize| {
+        let body = head.len() + length_size(properties) + properties + tail.len();
+        (body, 1 + length_size(body) + body)
+    };
+    let fits = size(worded).1 <= terms.max_packet;
+    let properties = if fits { worded } else { 0 };
+    out.put_u8(first);
+    put_length(out, size(properties).0);
+    out.put_slice(head);
+    put_length(out, properties);
+    if properties > 0 {
+        out.put_u8(0x1F);
+        put_bytes(out, words.as_bytes());
+    }
+    out.put_slice(tail);
+}
+
 /// Nothing to a 3.1.1 client, which knows no DISCONNECT from the server.
-pub(crate) fn disconnect(out: &mut BytesMut, reason: Reason, version: Version) {
-    match version {
+pub(crate) fn disconnect(out: &mut BytesMut, reason: Reason, words: &str, terms: Terms) {
+    match terms.version {
         Version::V4 => {}
-        Version::V5 => out.put_slice(&[0xE0, 2, reason as u8, 0]),
+        Version::V5 => put_worded(out, 0xE0, &[reason as u8], words, &[], terms),
     }
 }
 
@@ -61,10 +121,17 @@ pub(crate) fn conn_ack(out: &mut BytesMut, welcome: &Welcome<'_>, version: Versi
     }
 }
 
+/// Bytes that [`conn_ack`] would write.
+pub(crate) fn conn_ack_size(welcome: &Welcome<'_>, version: Version) -> usize {
+    let mut out = BytesMut::new();
+    conn_ack(&mut out, welcome, version);
+    out.len()
+}
+
 /// CONNACK that refuses. 3.1.1 has five codes for it (section 3.2.2.3); the rest only close.
-pub(crate) fn conn_ack_refused(out: &mut BytesMut, reason: Reason, version: Version) {
-    let code = match version {
-        Version::V5 => return out.put_slice(&[0x20, 3, 0, reason as u8, 0]),
+pub(crate) fn conn_ack_refused(out: &mut BytesMut, reason: Reason, words: &str, terms: Terms) {
+    let code = match terms.version {
+        Version::V5 => return put_worded(out, 0x20, &[0, reason as u8], words, &[], terms),
         Version::V4 => match reason {
             Reason::UnsupportedProtocolVersion => 1,
             Reason::ClientIdentifierNotValid => 2,
@@ -95,23 +162,24 @@ pub(crate) fn conn_ack_refused(out: &mut BytesMut, reason: Reason, version: Vers
     out.put_slice(&[0x20, 2, 0, code]);
 }
 
-/// SUBACK; a code is a granted QoS or a reason.
-pub(crate) fn sub_ack(out: &mut BytesMut, id: u16, codes: &[u8], version: Version) {
-    let code = |code: &u8| {
-        if version == Version::V4 && *code > 0x80 {
-            0x80
-        } else {
-            *code
+/// SUBACK; a code is a granted QoS or a reason, and `words` say why something was refused.
+pub(crate) fn sub_ack(out: &mut BytesMut, id: u16, codes: &[u8], words: &str, terms: Terms) {
+    match terms.version {
+        Version::V4 => {
+            out.put_u8(0x90);
+            put_length(out, 2 + codes.len());
+            out.put_u16(id);
+            out.extend(codes.iter().map(|code| (*code).min(0x80)));
         }
-    };
-    acknowledge_many(out, 0x90, id, version, codes.len(), codes.iter().map(code));
+        Version::V5 => acknowledge_many(out, 0x90, id, codes, words, terms),
+    }
 }
 
 /// UNSUBACK; 3.1.1 knows no codes in it.
-pub(crate) fn unsub_ack(out: &mut BytesMut, id: u16, codes: &[u8], version: Version) {
-    match version {
-        Version::V4 => acknowledge_many(out, 0xB0, id, version, 0, std::iter::empty()),
-        Version::V5 => acknowledge_many(out, 0xB0, id, version, codes.len(), codes.iter().copied()),
+pub(crate) fn unsub_ack(out: &mut BytesMut, id: u16, codes: &[u8], words: &str, terms: Terms) {
+    match terms.version {
+        Version::V4 => ack(out, 0xB0, id, Reason::Success, Version::V4),
+        Version::V5 => acknowledge_many(out, 0xB0, id, codes, words, terms),
     }
 }
 
@@ -119,18 +187,30 @@ fn acknowledge_many(
     out: &mut BytesMut,
     first: u8,
     id: u16,
-    version: Version,
-    count: usize,
-    codes: impl Iterator<Item = u8>,
+    codes: &[u8],
+    words: &str,
+    terms: Terms,
 ) {
-    let properties = usize::from(version == Version::V5);
-    out.put_u8(first);
-    put_length(out, 2 + properties + count);
-    out.put_u16(id);
-    if version == Version::V5 {
-        out.put_u8(0);
+    let words = if terms.explains { words } else { "" };
+    put_worded(out, first, &id.to_be_bytes(), words, codes, terms);
+}
+
+/// How many packets begin in `bytes`, which hold whole packets of our own.
+pub(crate) fn tally(mut bytes: &[u8]) -> u64 {
+    let mut packets = 0;
+    while bytes.len() > 1 {
+        let (mut len, mut at) = (0, 1);
+        while let Some(&byte) = bytes.get(at) {
+            len |= usize::from(byte & 0x7F) << (7 * (at - 1));
+            at += 1;
+            if byte & 0x80 == 0 || at > 4 {
+                break;
+            }
+        }
+        packets += 1;
+        bytes = bytes.get(at + len..).unwrap_or_default();
     }
-    out.extend(codes);
+    packets
 }
 
 /// Bytes that [`publish`] would write, all told.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::broker::message::{Delivery, Message};
+use crate::broker::message::{Delivery, Message, Properties, Qos};
 use proptest::prelude::*;
 use std::sync::Arc;
 

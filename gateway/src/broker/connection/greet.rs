@@ -1,10 +1,12 @@
 //! From accept to CONNACK: the version, who it is, and the session it goes on with.
 
+use super::leave::until_gone;
+use super::uptake::Uptake;
 use super::{Connection, Seat};
 use crate::broker::auth::{Admission, Credentials, Peer, Permit};
-use crate::broker::codec::{self, Bad, Connect, Packet, Reason, Version, Welcome};
+use crate::broker::codec::{self, Bad, Connect, Packet, Reason, Terms, Version, Welcome};
 use crate::broker::door::{Overdue, Place};
-use crate::broker::hub::Claim;
+use crate::broker::hub::{Claim, Will};
 use crate::broker::intake::{BrokerWrite, Line, Mapper, Order};
 use crate::broker::limits::{LAST_WORDS, READ_SMALLEST};
 use crate::broker::session::Session;
@@ -24,7 +26,7 @@ enum Refusal {
     /// Nothing to say: no MQTT, or the peer is gone.
     Silent(&'static str),
     /// CONNACK says it.
-    Told(Version, Reason, &'static str),
+    Told(Terms, Reason, &'static str),
 }
 
 /// `None`: refused, and told so where the protocol can.
@@ -79,15 +81,18 @@ where
                 // Level 3 is MQIsdp; whatever it is, it understands the first CONNACK there was.
                 _ => {
                     return Err(Refusal::Told(
-                        Version::V4,
+                        Terms::of(Version::V4),
                         Reason::UnsupportedProtocolVersion,
-                        "protocol version",
+                        "this protocol version is not served; use MQTT 3.1.1 or 5",
                     ));
                 }
             };
-            let told = |bad: Bad| Refusal::Told(version, bad.reason, bad.what);
+            let told = |bad: Bad| Refusal::Told(Terms::of(version), bad.reason, bad.what);
             match codec::decode(input, version, core.hub.limits.max_packet).map_err(told)? {
-                Some(Packet::Connect(connect)) => return Ok(*connect),
+                Some(Packet::Connect(connect)) => {
+                    Stats::add(&core.stats.packets_in, 1);
+                    return Ok(*connect);
+                }
                 Some(_) => return Err(Refusal::Silent("the first packet is no CONNECT")),
                 None => {}
             }
@@ -95,7 +100,7 @@ where
         input.reserve(READ_SMALLEST);
         match stream.read_buf(input).await {
             Ok(0) | Err(_) => return Err(Refusal::Silent("gone before CONNECT")),
-            Ok(_) => {}
+            Ok(count) => Stats::add(&core.stats.bytes_in, count as u64),
         }
     }
 }
@@ -107,38 +112,40 @@ async fn welcome<'a, M: Mapper>(
     peer: &Peer,
 ) -> Result<Connection<'a, M>, Refusal> {
     let version = connect.version;
-    let told = |reason, what| Refusal::Told(version, reason, what);
-    let assigned = connect.client_id.is_empty().then(assigned_id);
-    if assigned.is_some() && version == Version::V4 && !connect.clean_start {
-        return Err(told(
-            Reason::ClientIdentifierNotValid,
-            "a session that stays needs a client id",
-        ));
-    }
-    let client = assigned
-        .clone()
-        .unwrap_or_else(|| std::mem::take(&mut connect.client_id));
+    let terms = Terms {
+        version,
+        explains: true,
+        max_packet: connect.max_packet,
+    };
+    let told = |reason, what| Refusal::Told(terms, reason, what);
+    let (client, assigned) = named(&mut connect).map_err(|(reason, what)| told(reason, what))?;
     let permit = admit(core, &connect, &client, peer)
         .await
         .map_err(|(reason, what)| told(reason, what))?;
     if let Some(will) = &connect.will {
-        let topic = std::str::from_utf8(&will.topic).unwrap_or_default();
-        if !(core.own_topics.may_publish(topic) && permit.may_publish(topic)) {
-            Stats::add(&core.stats.denied, 1);
-            return Err(told(
-                Reason::NotAuthorized,
-                "the will's topic is not the client's",
-            ));
-        }
+        may_have_will(core, &permit, will).map_err(|(reason, what)| told(reason, what))?;
     }
-    let intake = core
-        .intake()
-        .ok_or(told(Reason::ServerUnavailable, "shutting down"))?;
+    let intake = core.intake().ok_or(told(
+        Reason::ServerUnavailable,
+        "the broker is shutting down; come back later",
+    ))?;
     // A session is kept no longer than the limit, and the client is told.
     let longest = u32::try_from(core.hub.limits.session_expiry.as_secs()).unwrap_or(u32::MAX);
     let shortened = version == Version::V5 && connect.expiry_s > longest;
     if shortened {
         connect.expiry_s = longest;
+    }
+    let mut welcome = Welcome {
+        session_present: false,
+        assigned_id: assigned.as_deref(),
+        expiry_s: shortened.then_some(connect.expiry_s),
+        max_packet: core.hub.limits.max_packet,
+    };
+    if codec::conn_ack_size(&welcome, version) > connect.max_packet {
+        return Err(told(
+            Reason::PacketTooLarge,
+            "the client takes no packet as large as CONNACK",
+        ));
     }
     let line = Arc::new(Line::default());
     let claim = core
@@ -167,17 +174,14 @@ async fn welcome<'a, M: Mapper>(
     let mut session = Session::new(&connect, &client, memory);
     session.memory.owner.clone_from(&permit.user);
     let mut output = BytesMut::new();
-    let welcome = Welcome {
-        session_present: resumed,
-        assigned_id: assigned.as_deref(),
-        expiry_s: shortened.then_some(connect.expiry_s),
-        max_packet: core.hub.limits.max_packet,
-    };
+    welcome.session_present = resumed;
     codec::conn_ack(&mut output, &welcome, version);
     session.resume(&mut output, &mut writes, now());
     if *core.stopping.borrow() {
         line.give(Order::ShuttingDown);
     }
+    Stats::add(&core.stats.welcomed, 1);
+    Stats::raise(&core.stats.most_sessions, core.hub.sessions() as u64);
     tracing::debug!(client, ?peer, ?version, resumed, "connected");
     Ok(Connection {
         core,
@@ -196,10 +200,27 @@ async fn welcome<'a, M: Mapper>(
         seat,
         last_ack: None,
         heard: now(),
+        uptake: Uptake::default(),
+        counted: 0,
         // Section 3.1.2.10: one and a half times; 0 is none.
         keep_alive: (connect.keep_alive_s > 0)
             .then(|| Duration::from_millis(u64::from(connect.keep_alive_s) * 1500)),
     })
+}
+
+/// The client's id, and the same again if it is of our making.
+fn named(connect: &mut Connect) -> Result<(String, Option<String>), (Reason, &'static str)> {
+    if !connect.client_id.is_empty() {
+        return Ok((std::mem::take(&mut connect.client_id), None));
+    }
+    if connect.version == Version::V4 && !connect.clean_start {
+        return Err((
+            Reason::ClientIdentifierNotValid,
+            "a session that stays needs a client id; send one, or ask for a clean session",
+        ));
+    }
+    let assigned = assigned_id();
+    Ok((assigned.clone(), Some(assigned)))
 }
 
 async fn admit<M: Mapper>(
@@ -222,17 +243,39 @@ async fn admit<M: Mapper>(
         }
         Admission::Denied => {
             Stats::add(&core.stats.logins_refused, 1);
-            Err((Reason::NotAuthorized, "not allowed"))
+            Err((Reason::NotAuthorized, "this client is not allowed here"))
         }
         Admission::Busy => {
             Stats::add(&core.stats.logins_put_off, 1);
-            Err((Reason::ServerBusy, "too many log-ins at once"))
+            Err((
+                Reason::ServerBusy,
+                "too many clients log in at once; come back in a moment",
+            ))
         }
         Admission::TooSoon => {
             Stats::add(&core.stats.logins_put_off, 1);
-            Err((Reason::ConnectionRateExceeded, "too many failed log-ins"))
+            Err((
+                Reason::ConnectionRateExceeded,
+                "too many failed log-ins came from here; wait before the next one",
+            ))
         }
     }
+}
+
+fn may_have_will<M: Mapper>(
+    core: &Core<M>,
+    permit: &Permit,
+    will: &Will,
+) -> Result<(), (Reason, &'static str)> {
+    let topic = std::str::from_utf8(&will.topic).unwrap_or_default();
+    if core.own_topics.may_publish(topic) && permit.may_publish(topic) {
+        return Ok(());
+    }
+    Stats::add(&core.stats.denied, 1);
+    Err((
+        Reason::NotAuthorized,
+        "this client may not publish to its will's topic",
+    ))
 }
 
 fn assigned_id() -> String {
@@ -242,18 +285,23 @@ fn assigned_id() -> String {
     format!("auto-{count}-{:016x}", RandomState::new().hash_one(count))
 }
 
-async fn refuse<S: AsyncWrite + Unpin>(stream: &mut S, refusal: Refusal, peer: &Peer) {
+async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, refusal: Refusal, peer: &Peer) {
     let mut output = BytesMut::new();
     match refusal {
         Refusal::Silent(what) => tracing::debug!(?peer, what, "refused"),
-        Refusal::Told(version, reason, what) => {
+        Refusal::Told(terms, reason, what) => {
             tracing::debug!(?peer, ?reason, what, "refused");
-            codec::conn_ack_refused(&mut output, reason, version);
+            codec::conn_ack_refused(&mut output, reason, what, terms);
         }
     }
     let farewell = async {
         stream.write_all(&output).await?;
-        stream.shutdown().await
+        stream.shutdown().await?;
+        if output.is_empty() {
+            Ok(())
+        } else {
+            until_gone(stream).await
+        }
     };
     // Whether a refused peer hears it is its own affair.
     drop(tokio::time::timeout(LAST_WORDS, farewell).await);

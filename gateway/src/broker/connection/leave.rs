@@ -4,15 +4,15 @@
 use super::{Connection, End};
 use crate::broker::codec::{self, Reason, Version};
 use crate::broker::intake::{BrokerWrite, Mapper, Order};
-use crate::broker::limits::LAST_WORDS;
-use crate::broker::session;
-use crate::broker::session::{Absence, Whereabouts};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use crate::broker::limits::{LAST_WORDS, READ_SMALLEST};
+use crate::broker::session::{self, Absence, Whereabouts};
+use crate::broker::stats::Stats;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// What an end means for the client and its session.
 struct Farewell {
-    /// MQTT 5 clients are told.
-    reason: Option<Reason>,
+    /// MQTT 5 clients are told, and in words.
+    reason: Option<(Reason, &'static str)>,
     publish_will: bool,
     /// Whether what is owed is still waited for.
     wait: bool,
@@ -26,53 +26,80 @@ impl End {
                 publish_will: *publish_will,
                 wait: durable,
             },
-            Self::Lost => Farewell {
+            // Who takes nothing would not take a goodbye either.
+            Self::Lost | Self::Stalled => Farewell {
                 reason: None,
                 publish_will: true,
                 wait: durable,
             },
             Self::Bad(bad) => Farewell {
-                reason: Some(bad.reason),
+                reason: Some((bad.reason, bad.what)),
                 publish_will: true,
                 wait: durable,
             },
             Self::Silent => Farewell {
-                reason: Some(Reason::KeepAliveTimeout),
+                reason: Some((
+                    Reason::KeepAliveTimeout,
+                    "nothing came for one and a half keep-alives; send a PINGREQ in time",
+                )),
                 publish_will: true,
                 wait: durable,
             },
             Self::Unwritten => Farewell {
-                reason: Some(Reason::UnspecifiedError),
+                reason: Some((
+                    Reason::UnspecifiedError,
+                    "what was published could not be stored; send it again later",
+                )),
                 publish_will: true,
                 wait: false,
             },
             Self::Panicked => Farewell {
-                reason: Some(Reason::UnspecifiedError),
+                reason: Some((
+                    Reason::UnspecifiedError,
+                    "the broker failed in serving this client; connect again",
+                )),
                 publish_will: true,
                 wait: durable,
             },
             Self::Revoked => Farewell {
-                reason: Some(Reason::NotAuthorized),
+                reason: Some((
+                    Reason::NotAuthorized,
+                    "what this client may do has changed; log in and subscribe again",
+                )),
                 publish_will: true,
                 wait: durable,
             },
             Self::Told(Order::TakenOver) => Farewell {
-                reason: Some(Reason::SessionTakenOver),
+                reason: Some((
+                    Reason::SessionTakenOver,
+                    "another connection uses this client id; give each client its own",
+                )),
                 publish_will: true,
                 wait: durable,
             },
             Self::Told(Order::ShuttingDown) => Farewell {
-                reason: Some(Reason::ServerShuttingDown),
+                reason: Some((
+                    Reason::ServerShuttingDown,
+                    "the broker is shutting down; come back later",
+                )),
                 publish_will: false,
                 wait: true,
             },
             Self::Told(Order::Ended | Order::None) => Farewell {
-                reason: Some(Reason::AdministrativeAction),
+                reason: Some((Reason::AdministrativeAction, "the session was ended here")),
                 publish_will: true,
                 wait: durable,
             },
         }
     }
+}
+
+/// Reads what still comes, and forgets it, until the peer has hung up. A socket closed with bytes unread is
+/// reset, and the peer never gets to read why.
+pub(super) async fn until_gone<S: AsyncRead + Unpin>(stream: &mut S) -> std::io::Result<()> {
+    let mut forgotten = [0; READ_SMALLEST];
+    while stream.read(&mut forgotten).await? > 0 {}
+    Ok(())
 }
 
 impl<M: Mapper> Connection<'_, M> {
@@ -90,7 +117,7 @@ impl<M: Mapper> Connection<'_, M> {
             let client = &*self.session.client;
             tracing::error!(client, "a connection failed for a fault of our own");
             // Its last words may be half a packet, and what it was about to submit it never will.
-            self.output.clear();
+            self.output.truncate(self.counted);
             self.session.fail_unsubmitted();
         }
         if wait {
@@ -98,13 +125,27 @@ impl<M: Mapper> Connection<'_, M> {
         }
         // What the writer has not answered counts as not received.
         self.session.fail();
-        if let Some(reason) = reason {
-            codec::disconnect(&mut self.output, reason, self.session.version);
+        if let Some((reason, words)) = reason {
+            codec::disconnect(&mut self.output, reason, words, self.session.terms());
         }
-        if !matches!(end, End::Lost) {
-            self.say_last_words(stream).await;
+        match end {
+            End::Lost => {}
+            End::Stalled => Stats::add(&self.core.stats.stalled, 1),
+            End::Left { .. }
+            | End::Bad(_)
+            | End::Silent
+            | End::Told(_)
+            | End::Revoked
+            | End::Unwritten
+            | End::Panicked => {
+                self.say_last_words(stream).await;
+            }
         }
         self.put_down(publish_will).await;
+        if matches!(end, End::Bad(_)) {
+            // Whoever breaks the rules is often still sending.
+            drop(tokio::time::timeout(LAST_WORDS, until_gone(stream)).await);
+        }
     }
 
     /// The session must know which of its QoS 2 publishes are on disk before another connection goes on
@@ -119,8 +160,10 @@ impl<M: Mapper> Connection<'_, M> {
     }
 
     async fn say_last_words<S: AsyncWrite + Unpin>(&mut self, stream: &mut S) {
+        self.count_output();
         let words = async {
             stream.write_all(&self.output).await?;
+            Stats::add(&self.core.stats.bytes_out, self.output.len() as u64);
             stream.shutdown().await
         };
         if tokio::time::timeout(LAST_WORDS, words).await.is_err() {

@@ -342,8 +342,9 @@ impl<'a, M: Mapper> Visit<'a, M> {
         let core = &self.bridge.broker.core;
         Stats::add(&core.stats.messages_in, 1);
         let text = std::str::from_utf8(&topic).ok();
-        let text =
-            text.filter(|topic| name::valid_topic(topic) && core.own_topics.may_publish(topic));
+        let text = text.filter(|topic| {
+            name::topic_fault(topic).is_none() && core.own_topics.may_publish(topic)
+        });
         // Our own results come back from a source as wide as "#", and an empty retained message clears
         // and says nothing: neither is anybody's reading.
         let said = text.filter(|_| !(retain && payload.is_empty()));

@@ -13,6 +13,7 @@ use crate::broker::{locked, name, now};
 use crate::store::BrokerWrite;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 #[derive(Debug, Default)]
@@ -69,6 +70,19 @@ pub(crate) struct Matured {
     /// Sessions that are over: [`Hub::end`] them once the writes are on their way. Until then their client
     /// ids are taken, or a new session's rows could come before the old one's end.
     pub(crate) ended: Vec<Arc<Slot>>,
+}
+
+/// The broker's sessions in figures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Census {
+    pub(crate) here: usize,
+    pub(crate) away: usize,
+    pub(crate) queued_messages: usize,
+    /// With [`crate::broker::limits::MESSAGE_OVERHEAD`] a message.
+    pub(crate) queued_bytes: usize,
+    /// Plain and shared.
+    pub(crate) subscriptions: usize,
+    pub(crate) shared_subscriptions: usize,
 }
 
 enum Attempt {
@@ -249,7 +263,7 @@ impl Hub {
             Stats::add(&self.stats.sessions_evicted, 1);
             tracing::warn!(
                 client = &*client,
-                waiting = member.slot.waiting(),
+                waiting = member.slot.waiting().0,
                 kept = self.limits.max_sessions,
                 "a session ends early, and the messages that wait for it with it: more clients are away \
                  than sessions are kept for"
@@ -311,6 +325,7 @@ impl Hub {
                     matured.written.push(Arc::clone(&member.slot));
                 }
                 DueWhat::Expiry => {
+                    Stats::add(&self.stats.expired, 1);
                     member.state = State::Ending;
                     // Before its rows are dropped: a message that is taken later would leave a row behind.
                     self.forget(&member.slot);
@@ -444,6 +459,31 @@ impl Hub {
                 line.give(order);
             }
         }
+    }
+
+    /// Who is here, who is away, and what waits for them. Who is about to end is neither.
+    pub(crate) fn census(&self) -> Census {
+        let members = locked(&self.members);
+        let mut census = Census {
+            subscriptions: self.subscriptions.load(Ordering::Relaxed),
+            shared_subscriptions: self.shared_subscriptions.load(Ordering::Relaxed),
+            ..Census::default()
+        };
+        #[expect(
+            clippy::iter_over_hash_type,
+            reason = "sums do not depend on the order"
+        )]
+        for member in members.of.values() {
+            match member.state {
+                State::Here(_) => census.here += 1,
+                State::Away { .. } => census.away += 1,
+                State::Ending => {}
+            }
+            let (messages, bytes) = member.slot.waiting();
+            census.queued_messages += messages;
+            census.queued_bytes += bytes;
+        }
+        census
     }
 
     /// Sessions remembered, connected or not.

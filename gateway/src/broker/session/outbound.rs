@@ -7,6 +7,7 @@ use super::memory::id_of;
 use super::{Answer, Flight, PUBREL, Session, Stage};
 use crate::broker::codec::{self, Ack, Reason, Version};
 use crate::broker::intake::BrokerWrite;
+use crate::broker::limits::MAIL_HIGH;
 use crate::broker::message::{Delivery, Qos};
 use bytes::BytesMut;
 use std::time::Instant;
@@ -119,7 +120,8 @@ impl Session {
             return;
         }
         for flight in &mut self.memory.in_flight {
-            if self.in_use >= self.window {
+            // What waits for a slow socket is bounded, here as in the connection's pump.
+            if self.in_use >= self.window || out.len() >= MAIL_HIGH {
                 break;
             }
             flight.stage = match std::mem::replace(&mut flight.stage, Stage::Released) {
