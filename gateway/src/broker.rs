@@ -324,7 +324,8 @@ impl<M: Mapper> Core<M> {
         matured.ended.iter().for_each(|slot| self.hub.end(slot));
     }
 
-    /// A will is a publish like any other: it goes to disk first.
+    /// A will is a publish like any other: it goes to disk first. At QoS 0 too: it must not overtake what its client
+    /// published before.
     pub(crate) async fn publish_wills(
         &self,
         wills: impl IntoIterator<Item = Will>,
@@ -332,7 +333,6 @@ impl<M: Mapper> Core<M> {
     ) {
         let mut submission = Submission::new(Reply::nobody());
         submission.writes = writes;
-        submission.passed = true;
         for will in wills {
             let topic =
                 std::str::from_utf8(&will.topic).expect("a will's topic is checked at CONNECT");
@@ -350,7 +350,7 @@ impl<M: Mapper> Core<M> {
                 properties,
                 delay_s: _,
             } = will;
-            let incoming = Incoming {
+            submission.incoming.push(Incoming {
                 origin: 0,
                 topic,
                 payload,
@@ -359,9 +359,8 @@ impl<M: Mapper> Core<M> {
                 packet_id: 0,
                 props: properties,
                 decoded,
-            };
-            pass::pass(&self.hub, &incoming);
-            submission.incoming.push(incoming);
+                passed: None,
+            });
         }
         if submission.incoming.is_empty() && submission.writes.is_empty() {
             return;

@@ -398,7 +398,7 @@ impl<M: Mapper> Connection<'_, M> {
     fn take_publish(&mut self, publish: codec::Publish, submission: &mut Submission<M::Mapped>) {
         let topic = std::str::from_utf8(&publish.topic).expect("the session has checked it");
         let decoded = self.core.mapper.map(topic, &publish.payload);
-        let incoming = Incoming {
+        let mut incoming = Incoming {
             origin: self.slot.key,
             topic: publish.topic,
             payload: publish.payload,
@@ -407,10 +407,12 @@ impl<M: Mapper> Connection<'_, M> {
             packet_id: publish.id,
             props: publish.properties,
             decoded,
+            passed: None,
         };
-        // At once: what this client subscribes to next is behind it.
-        pass(&self.core.hub, &incoming);
-        submission.passed = true;
+        if self.session.may_pass() {
+            // At once: what this client subscribes to next is behind it.
+            pass(&self.core.hub, &mut incoming);
+        }
         submission.incoming.push(incoming);
     }
 

@@ -6,6 +6,7 @@ use super::hub::{Hub, Subscription};
 use super::intake::{Incoming, Submission};
 use super::lifetime::Present;
 use super::message::{Delivery, Message, Qos};
+use super::pass::Passed;
 use super::retained::Room;
 use super::slot::{Promise, Slot};
 use super::stats::Stats;
@@ -23,8 +24,6 @@ pub struct Fanout {
 #[derive(Debug)]
 pub(crate) struct Plan {
     generation: u64,
-    /// Publishes at QoS 0 have been delivered, and retained in memory, when they came.
-    passed: bool,
     deliveries: Vec<Planned>,
     keeps: Vec<Keep>,
     /// Retained messages for a subscription that it makes.
@@ -49,9 +48,17 @@ enum Mail {
 }
 
 #[derive(Debug)]
-enum Keep {
-    Set(Arc<Message>, Room),
-    Clear(Arc<Message>),
+struct Keep {
+    message: Arc<Message>,
+    /// Of a publish that has been retained, or has cleared, when it came.
+    passed: Option<Passed>,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    Set(Room),
+    Clear,
 }
 
 impl Fanout {
@@ -87,7 +94,7 @@ impl Fanout {
     /// Before the commit: appends the rows that must be in the same transaction, in the order in which they
     /// must be applied. Call it once a submission, in the order of arrival.
     pub fn writes<D>(&self, submission: &mut Submission<D>, rows: &mut Vec<BrokerWrite>) {
-        let mut plan = self.plan(&submission.incoming, submission.passed);
+        let mut plan = self.plan(&submission.incoming);
         plan.overdue.append(&mut locked(&self.hub.overdue));
         plan.subscribed.append(&mut submission.promises);
         let mut rows = Rows {
@@ -116,10 +123,9 @@ impl Fanout {
             settles,
             reply,
             plan,
-            passed,
             ..
         } = submission;
-        let mut plan = plan.unwrap_or_else(|| self.plan(&incoming, passed));
+        let mut plan = plan.unwrap_or_else(|| self.plan(&incoming));
         let subscribed = std::mem::take(&mut plan.subscribed);
         self.deliver(&incoming, plan);
         reply.committed(settles);
@@ -135,18 +141,17 @@ impl Fanout {
         locked(&self.hub.overdue).extend(plan.overdue);
         let mut retained = locked(&self.hub.retained);
         for keep in plan.keeps {
-            match keep {
-                Keep::Set(_, room) => retained.release(room),
-                Keep::Clear(_) => {}
+            match keep.what {
+                What::Set(room) => retained.release(room),
+                What::Clear => {}
             }
         }
         // Dropping the submission drops its reply, which tells the connection.
     }
 
-    fn plan<D>(&self, incoming: &[Incoming<D>], passed: bool) -> Plan {
+    fn plan<D>(&self, incoming: &[Incoming<D>]) -> Plan {
         let mut plan = Plan {
             generation: 0,
-            passed,
             deliveries: Vec::new(),
             keeps: Vec::new(),
             subscribed: Vec::new(),
@@ -162,7 +167,7 @@ impl Fanout {
         let mut scratch = Vec::new();
         for (index, publish) in incoming.iter().enumerate() {
             scratch.clear();
-            if !has_passed(passed, publish.qos) {
+            if publish.passed.is_none() {
                 routing.trie.matches(
                     publish.topic_str(),
                     |subscription| subscription.slot.is_here(),
@@ -172,9 +177,9 @@ impl Fanout {
             if scratch.is_empty() && !publish.retain {
                 continue;
             }
-            let message = message(publish);
+            let message = Arc::new(message(publish));
             if publish.retain {
-                self.keep(&message, &mut plan.keeps);
+                self.keep(&message, publish.passed, &mut plan.keeps);
             }
             merge(&mut scratch, publish.origin, &message, |slot, delivery| {
                 let mail = if slot.keeps(delivery.qos) {
@@ -189,13 +194,13 @@ impl Fanout {
         plan
     }
 
-    fn keep(&self, message: &Arc<Message>, keeps: &mut Vec<Keep>) {
+    fn keep(&self, message: &Arc<Message>, passed: Option<Passed>, keeps: &mut Vec<Keep>) {
         let mut retained = locked(&self.hub.retained);
-        if message.payload().is_empty() {
+        let what = if message.payload().is_empty() {
             // Cleared even where nothing is held: an earlier publish of this group may set it.
-            keeps.push(Keep::Clear(Arc::clone(message)));
+            What::Clear
         } else if let Some(room) = retained.promise(message) {
-            keeps.push(Keep::Set(Arc::clone(message), room));
+            What::Set(room)
         } else {
             Stats::add(&self.hub.stats.retain_refused, 1);
             tracing::warn!(
@@ -203,13 +208,18 @@ impl Fanout {
                 held = retained.len(),
                 "not retained: no room"
             );
-        }
+            return;
+        };
+        keeps.push(Keep {
+            message: Arc::clone(message),
+            passed,
+            what,
+        });
     }
 
     fn deliver<D>(&self, incoming: &[Incoming<D>], plan: Plan) {
         let Plan {
             generation,
-            passed,
             deliveries,
             keeps,
             subscribed: _,
@@ -224,22 +234,27 @@ impl Fanout {
         if !keeps.is_empty() {
             let mut retained = locked(&self.hub.retained);
             for keep in keeps {
-                match keep {
-                    // A newer one may have been retained since.
-                    Keep::Set(message, room) if has_passed(passed, message.qos()) => {
-                        retained.release(room);
-                    }
-                    Keep::Set(message, room) => retained.keep(message, room),
-                    Keep::Clear(message) if has_passed(passed, message.qos()) => {}
-                    Keep::Clear(message) => retained.clear(message.topic_str()),
+                let Keep {
+                    message,
+                    passed,
+                    what,
+                } = keep;
+                // What passed since stays. Any other commit since came before this one, which ends the
+                // same in memory as on disk.
+                let is_past =
+                    passed.is_some_and(|passed| retained.is_ahead(message.topic_str(), passed));
+                match what {
+                    What::Set(room) if is_past => retained.release(room),
+                    What::Set(room) => retained.keep(message, room),
+                    What::Clear if is_past => {}
+                    What::Clear => retained.clear(message.topic_str()),
                 }
             }
         }
         let late = if routing.generation == generation {
             Vec::new()
         } else {
-            let is_due = |publish: &Incoming<D>| !has_passed(passed, publish.qos);
-            subscribed_meanwhile(&routing.trie, incoming, is_due, &deliveries)
+            subscribed_meanwhile(&routing.trie, incoming, &deliveries)
         };
         for planned in deliveries {
             match planned.mail {
@@ -272,14 +287,13 @@ impl Rows<'_> {
     }
 
     fn keep(&mut self, keep: &Keep) {
-        let row = match keep {
-            Keep::Set(message, _) => BrokerWrite::RetainSet {
-                topic: message.topic_str().to_owned(),
-                message: message.encode(self.present()),
+        let topic = keep.message.topic_str().to_owned();
+        let row = match keep.what {
+            What::Set(_) => BrokerWrite::RetainSet {
+                topic,
+                message: keep.message.encode(self.present()),
             },
-            Keep::Clear(message) => BrokerWrite::RetainClear {
-                topic: message.topic_str().to_owned(),
-            },
+            What::Clear => BrokerWrite::RetainClear { topic },
         };
         self.out.push(row);
     }
@@ -313,11 +327,6 @@ impl Planned {
     }
 }
 
-/// Whether a publish of a submission that has `passed` was delivered, and retained in memory, when it came.
-fn has_passed(passed: bool, qos: Qos) -> bool {
-    passed && qos == Qos::AtMostOnce
-}
-
 fn send(slot: &Slot, delivery: Delivery) {
     if slot.accepts(delivery.qos) {
         slot.put(delivery);
@@ -328,12 +337,11 @@ fn send(slot: &Slot, delivery: Delivery) {
 fn subscribed_meanwhile<D>(
     trie: &super::trie::Trie<Subscription>,
     incoming: &[Incoming<D>],
-    is_due: impl Fn(&Incoming<D>) -> bool,
     planned: &[Planned],
 ) -> Vec<(Arc<Slot>, Delivery)> {
     let mut late = Vec::new();
     for (index, publish) in incoming.iter().enumerate() {
-        if !is_due(publish) {
+        if publish.passed.is_some() {
             continue;
         }
         let mut scratch = Vec::new();
@@ -355,14 +363,14 @@ fn subscribed_meanwhile<D>(
         merge(
             &mut scratch,
             publish.origin,
-            &message(publish),
+            &Arc::new(message(publish)),
             |slot, delivery| late.push((Arc::clone(slot), delivery)),
         );
     }
     late
 }
 
-pub(super) fn message<D>(publish: &Incoming<D>) -> Arc<Message> {
+pub(super) fn message<D>(publish: &Incoming<D>) -> Message {
     let message = Message::new(
         publish.topic_str(),
         &publish.payload,
@@ -370,10 +378,10 @@ pub(super) fn message<D>(publish: &Incoming<D>) -> Arc<Message> {
         publish.retain,
     )
     .published_by(publish.origin);
-    Arc::new(match &publish.props {
+    match &publish.props {
         None => message,
         Some(properties) => message.with_properties(Some(properties.clone()), now()),
-    })
+    }
 }
 
 /// One delivery a client, however many of its subscriptions match: the highest QoS, every identifier.
@@ -430,6 +438,7 @@ mod tests {
             packet_id: 0,
             props: None,
             decoded: (),
+            passed: None,
         });
         submission
     }

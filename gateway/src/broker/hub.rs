@@ -8,6 +8,7 @@ use super::limits::{Limits, SUBSCRIPTION_BYTES_TOTAL};
 use super::mailbox::Budget;
 use super::message::{Delivery, Message, Properties, Qos};
 use super::name::Filter;
+use super::pass::Passed;
 use super::retained::Retained;
 use super::slot::{Grant, Promise, Slot};
 use super::stats::Stats;
@@ -226,6 +227,11 @@ impl Hub {
             .store(routing.trie.len(), Ordering::Release);
         self.subscription_bytes
             .store(routing.trie.bytes(), Ordering::Release);
+    }
+
+    /// A publish passes the writer now.
+    pub(super) fn passes(&self) -> Passed {
+        Passed(self.key())
     }
 
     fn key(&self) -> u64 {

@@ -3,6 +3,7 @@
 
 use super::fanout::Plan;
 use super::message::{Properties, Qos};
+use super::pass::Passed;
 use super::slot::Promise;
 pub(crate) use crate::store::BrokerWrite;
 use bytes::Bytes;
@@ -38,6 +39,8 @@ pub struct Incoming<D> {
     pub props: Option<Box<Properties>>,
     /// What the [`Mapper`] made of it.
     pub decoded: D,
+    /// Set where it has been delivered already, and retained in memory.
+    pub(crate) passed: Option<Passed>,
 }
 
 impl<D> Incoming<D> {
@@ -65,8 +68,6 @@ pub struct Submission<D> {
     pub(crate) taken_ms: Option<u64>,
     /// Its retained messages are made again from the rows at every start: they are not written.
     pub(crate) derived: bool,
-    /// Whether its publishes at QoS 0 have been delivered already.
-    pub(crate) passed: bool,
     /// Acknowledgements that this settles.
     pub(crate) settles: u64,
     pub(crate) reply: Reply,
@@ -82,7 +83,6 @@ impl<D> Submission<D> {
             eager: false,
             taken_ms: None,
             derived: false,
-            passed: false,
             settles: 0,
             reply,
             plan: None,
@@ -105,12 +105,13 @@ impl<D> Submission<D> {
                 packet_id: 0,
                 props: None,
                 decoded: decode(topic, payload),
+                passed: None,
             });
         }
         submission
     }
 
-    /// Whether anything in it asks for more than QoS 0, or changes session rows.
+    /// Whether anybody waits for its commit: for an acknowledgement, for a message, or for session rows.
     #[must_use]
     pub fn wants_commit(&self) -> bool {
         !self.writes.is_empty()
@@ -118,7 +119,7 @@ impl<D> Submission<D> {
             || self
                 .incoming
                 .iter()
-                .any(|incoming| incoming.qos > Qos::AtMostOnce)
+                .any(|incoming| incoming.passed.is_none())
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::lifetime::{Present, Remaining};
 use super::limits::MESSAGE_OVERHEAD;
+use super::pass::Passed;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -64,6 +65,7 @@ pub struct Message {
     qos: Qos,
     retain: bool,
     publisher: u64,
+    passed: Option<Passed>,
     expires: Option<Instant>,
     properties: Option<Box<Properties>>,
 }
@@ -117,6 +119,7 @@ impl Message {
             qos,
             retain,
             publisher: 0,
+            passed: None,
             expires: None,
             properties: None,
         }
@@ -136,6 +139,11 @@ impl Message {
 
     pub(crate) fn published_by(mut self, key: u64) -> Self {
         self.publisher = key;
+        self
+    }
+
+    pub(crate) fn passed_as(mut self, passed: Passed) -> Self {
+        self.passed = Some(passed);
         self
     }
 
@@ -177,6 +185,11 @@ impl Message {
 
     pub(crate) fn publisher(&self) -> u64 {
         self.publisher
+    }
+
+    /// Set where its commit may still be to come.
+    pub(crate) fn passed(&self) -> Option<Passed> {
+        self.passed
     }
 
     /// Whether its lifetime is over.

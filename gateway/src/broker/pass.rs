@@ -1,17 +1,22 @@
 //! A publish at QoS 0 on its way past the writer: nobody was promised that it is on disk, so those who are here
 //! need not wait until it is. It rides to the disk all the same, as a reading and as what is retained; the
-//! fan-out after the commit then leaves it out.
+//! fan-out after the commit then leaves it out. It overtakes other clients' publishes, never its own client's.
 
 use super::fanout::{merge, message};
 use super::hub::Hub;
 use super::intake::Incoming;
 use super::locked;
-use super::message::Qos;
 use std::sync::Arc;
 
+/// Of a publish that has passed: the later, the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Passed(pub(super) u64);
+
 /// Delivers a publish at QoS 0 to those who are here, and retains it in memory. Others wait for the commit.
-pub(super) fn pass<D>(hub: &Hub, publish: &Incoming<D>) {
-    if publish.qos > Qos::AtMostOnce || (hub.is_quiet() && !publish.retain) {
+pub(super) fn pass<D>(hub: &Hub, publish: &mut Incoming<D>) {
+    let passed = hub.passes();
+    publish.passed = Some(passed);
+    if hub.is_quiet() && !publish.retain {
         return;
     }
     // Under the routing lock, so that a new subscriber sees a message either retained or live.
@@ -25,7 +30,7 @@ pub(super) fn pass<D>(hub: &Hub, publish: &Incoming<D>) {
     if matched.is_empty() && !publish.retain {
         return;
     }
-    let message = message(publish);
+    let message = Arc::new(message(publish).passed_as(passed));
     if publish.retain {
         let mut retained = locked(&hub.retained);
         if message.payload().is_empty() {

@@ -2,6 +2,7 @@
 //! a topic that does not fit is delivered, but not retained.
 
 use super::message::Message;
+use super::pass::Passed;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -69,6 +70,12 @@ impl Retained {
     pub(crate) fn release(&mut self, room: Room) {
         self.promised.count -= room.count;
         self.promised.bytes -= room.bytes;
+    }
+
+    /// Whether what is held of the topic passed the writer later than `passed`, and so is newer.
+    pub(crate) fn is_ahead(&self, topic: &str, passed: Passed) -> bool {
+        let held = self.topics.get(topic).and_then(|held| held.passed());
+        held.is_some_and(|held| held > passed)
     }
 
     /// Sets or replaces what there is room for.

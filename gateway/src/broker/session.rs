@@ -59,6 +59,8 @@ pub(crate) struct Session {
     prepared: VecDeque<Bytes>,
     /// Owed answers that no submission carries yet.
     unsubmitted: u64,
+    /// Publishes among the owed that subscribers get after their commit.
+    held: usize,
     aliases: Vec<Bytes>,
     /// Outbound messages in flight at most, and now.
     window: usize,
@@ -84,12 +86,25 @@ struct Owed {
 enum Answer {
     /// A QoS 0 publish: nothing to say, but it counts as pending until it is on disk.
     Silence,
+    /// The same of one that has passed the writer.
+    Passed,
     PubAck(u16, Reason),
     PubRec(u16, Reason),
     PubComp(u16, Reason),
     /// Of a message to the client, whose PUBREC must be on disk first.
     PubRel(u16),
     Prepared,
+}
+
+impl Owed {
+    /// Whether it is a publish that subscribers get after its commit.
+    fn is_held(self) -> bool {
+        match self.answer {
+            Answer::Silence => true,
+            Answer::PubAck(..) | Answer::PubRec(..) => self.awaits_commit,
+            Answer::Passed | Answer::PubComp(..) | Answer::PubRel(_) | Answer::Prepared => false,
+        }
+    }
 }
 
 impl Session {
@@ -103,6 +118,7 @@ impl Session {
             owed: VecDeque::new(),
             prepared: VecDeque::new(),
             unsubmitted: 0,
+            held: 0,
             aliases: Vec::new(),
             window: usize::from(connect.receive_maximum).min(OUTBOUND_WINDOW),
             in_use: 0,
@@ -131,6 +147,12 @@ impl Session {
     /// Publishes and answers that wait for the writer.
     pub(crate) fn pending(&self) -> usize {
         self.owed.len()
+    }
+
+    /// Whether the publish just made may pass the writer: it is at QoS 0, and nothing that this client published
+    /// before is held there.
+    pub(crate) fn may_pass(&self) -> bool {
+        self.held == 0
     }
 
     /// Owed answers that the next submission has to carry.
@@ -218,6 +240,7 @@ impl Session {
             return Ok(Step::Denied);
         }
         match publish.qos {
+            Qos::AtMostOnce if self.held == 0 => self.owe(Answer::Passed, true, out),
             Qos::AtMostOnce => self.owe(Answer::Silence, true, out),
             Qos::AtLeastOnce => self.owe(Answer::PubAck(publish.id, Reason::Success), true, out),
             Qos::ExactlyOnce => {
@@ -329,34 +352,33 @@ impl Session {
             return self.say(answer, out);
         }
         self.unsubmitted += u64::from(awaits_commit);
-        self.owed.push_back(Owed {
+        let owed = Owed {
             answer,
             awaits_commit,
-        });
+        };
+        self.held += usize::from(owed.is_held());
+        self.owed.push_back(owed);
     }
 
     /// The writer's receipts: the next `receipts` of what is owed are on disk.
     pub(crate) fn settle(&mut self, mut receipts: u64, out: &mut BytesMut) {
-        while let Some(Owed {
-            answer,
-            awaits_commit,
-        }) = self.owed.front().copied()
-        {
-            if awaits_commit {
+        while let Some(owed) = self.owed.front().copied() {
+            if owed.awaits_commit {
                 if receipts == 0 {
                     break;
                 }
                 receipts -= 1;
             }
             self.owed.pop_front();
-            self.say(answer, out);
+            self.held -= usize::from(owed.is_held());
+            self.say(owed.answer, out);
         }
         debug_assert_eq!(receipts, 0, "a receipt without a debt");
     }
 
     fn say(&mut self, answer: Answer, out: &mut BytesMut) {
         match answer {
-            Answer::Silence => {}
+            Answer::Silence | Answer::Passed => {}
             Answer::PubAck(id, reason) => self.say_reason(PUBACK, id, reason, NOT_ALLOWED, out),
             Answer::PubRec(id, reason) => self.say_reason(PUBREC, id, reason, NOT_ALLOWED, out),
             Answer::PubComp(id, reason) => self.say_reason(PUBCOMP, id, reason, NOT_HELD, out),
@@ -394,13 +416,18 @@ impl Session {
 
     /// Of the owed, the last.
     fn give_up(&mut self, owed: Owed) {
+        self.held -= usize::from(owed.is_held());
         match owed.answer {
             Answer::PubRec(id, _) if owed.awaits_commit => {
                 self.memory.received.remove(&id);
             }
             Answer::PubRel(id) => self.not_released(id),
             Answer::Prepared => drop(self.prepared.pop_back()),
-            Answer::Silence | Answer::PubAck(..) | Answer::PubRec(..) | Answer::PubComp(..) => {}
+            Answer::Silence
+            | Answer::Passed
+            | Answer::PubAck(..)
+            | Answer::PubRec(..)
+            | Answer::PubComp(..) => {}
         }
     }
 }

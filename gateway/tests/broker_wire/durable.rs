@@ -248,3 +248,62 @@ async fn who_subscribes_behind_a_publish_at_qos_0_finds_it_retained() {
     assert_eq!((got.topic.as_str(), got.retain), ("t", true));
     client.quiet().await;
 }
+
+#[tokio::test]
+async fn a_publish_at_qos_0_overtakes_other_clients_and_never_its_own() {
+    let stand = Stand::new().await;
+    let mut subscriber = Raw::client(stand.address, "s", V4).await;
+    subscriber.subscribe("#", 0).await;
+    stand.disk(Disk::Holds);
+    let mut mixed = Raw::client(stand.address, "mixed", V4).await;
+    mixed.publish("light", "on", 1 | 2, 1).await;
+    mixed.publish("light", "off", 1, 0).await;
+    mixed.quiet().await;
+    let mut other = Raw::client(stand.address, "other", V4).await;
+    other.publish("door", "open", 0, 0).await;
+    assert_eq!(subscriber.payload().await, "open");
+    stand.disk(Disk::Commits);
+    assert_eq!(mixed.recv().await, (0x40, vec![0, 1]));
+    for payload in ["on", "off"] {
+        assert_eq!(subscriber.payload().await, payload);
+    }
+    mixed.publish("light", "again", 0, 0).await;
+    assert_eq!(subscriber.payload().await, "again");
+    let mut late = Raw::client(stand.address, "late", V4).await;
+    late.subscribe("light", 0).await;
+    assert_eq!(late.payload().await, "off");
+}
+
+#[tokio::test]
+async fn what_is_retained_in_memory_is_in_the_end_what_is_on_disk_whatever_passed() {
+    let stand = Stand::new().await;
+    stand.disk(Disk::Holds);
+    let mut slow = Raw::client(stand.address, "slow", V4).await;
+    let mut quick = Raw::client(stand.address, "quick", V4).await;
+    for (turn, topic) in [(1, "set"), (2, "cleared")] {
+        quick.publish(topic, "first", 1, 0).await;
+        quick.quiet().await;
+        slow.publish(topic, "slow", 1 | 2, turn).await;
+        slow.quiet().await;
+    }
+    for (topic, last) in [("set", "last"), ("cleared", "")] {
+        quick.publish(topic, last, 1, 0).await;
+    }
+    quick.quiet().await;
+    stand.disk(Disk::Commits);
+    for turn in [1, 2] {
+        assert_eq!(slow.recv().await, (0x40, vec![0, turn]));
+    }
+    // Whatever came before it has been committed.
+    quick.publish_acked("end", "x", false).await;
+    retains_the_last(&stand).await;
+    retains_the_last(&stand.restarted().await).await;
+}
+
+async fn retains_the_last(stand: &Stand) {
+    let mut subscriber = Raw::client(stand.address, "s", V4).await;
+    subscriber.subscribe("#", 0).await;
+    let got = subscriber.got().await;
+    assert_eq!((got.topic.as_str(), got.payload.as_str()), ("set", "last"));
+    subscriber.quiet().await;
+}

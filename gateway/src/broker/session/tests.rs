@@ -394,6 +394,33 @@ fn a_client_holds_so_many_qos_2_ids_and_no_more() {
 }
 
 #[test]
+fn a_publish_at_qos_0_passes_unless_one_of_its_client_is_held_before_it() {
+    let mut script = Script::new(Version::V4, 60);
+    let mut passes = |qos, id| {
+        assert!(matches!(script.publish(qos, id), Step::Publish(_)));
+        script.session.may_pass()
+    };
+    assert!(passes(Qos::AtMostOnce, 0));
+    assert!(!passes(Qos::AtLeastOnce, 1));
+    assert!(!passes(Qos::AtMostOnce, 0), "it would overtake 1");
+    script.settle(2);
+    assert!(matches!(
+        script.publish(Qos::AtMostOnce, 0),
+        Step::Publish(_)
+    ));
+    assert!(
+        !script.session.may_pass(),
+        "it would overtake the one behind 1"
+    );
+    script.settle(2);
+    assert!(script.session.may_pass());
+    let held = script.publish(Qos::ExactlyOnce, 2);
+    assert!(matches!(held, Step::Publish(_)));
+    script.session.fail();
+    assert!(script.session.may_pass(), "nothing is held any more");
+}
+
+#[test]
 fn a_disconnect_may_change_the_expiry_but_not_invent_one() {
     let leave = Packet::Disconnect {
         reason: 0,
