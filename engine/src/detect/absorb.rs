@@ -58,7 +58,11 @@ impl Members {
             .map(|(known, stream)| stream.resolution(known));
         Allowance {
             resolution: resolutions.sum(),
-            part_permille: persist.part_error_permille,
+            part_permille: if self.parts.is_empty() {
+                0
+            } else {
+                persist.part_error_permille
+            },
         }
     }
 

@@ -43,8 +43,20 @@ pub(crate) enum Stands {
 pub(crate) struct Allowance {
     /// The meters' resolutions, thousandths.
     pub(crate) resolution: i64,
-    /// Thousandths of the sub-meters' volume.
+    /// Thousandths of the sub-meters' volume; 0 where there are none.
     pub(crate) part_permille: i64,
+}
+
+/// A meter that counts more than this at once is coarse, thousandths of a litre.
+const COARSE_ABOVE: i64 = 1_000;
+
+impl Allowance {
+    /// Whether a window without a count is taken for rest: what a coarse meter might have counted, or what a
+    /// sub-meter may have missed, is no flow.
+    pub(crate) fn rests(&self, window: &Window) -> bool {
+        let is_wide = self.resolution > COARSE_ABOVE || self.part_permille > 0;
+        is_wide && window.flow <= 0.0
+    }
 }
 
 /// Two samples on one chain and what passed between them.
@@ -56,7 +68,7 @@ pub struct Window {
     pub until_ms: i64,
     /// (v + e) / w: no constant leak was larger, L/h.
     pub ceiling: f64,
-    /// v / w: what was counted, L/h.
+    /// v / w: what was counted, L/h; of a remainder what no error of its sub-meters explains.
     pub flow: f64,
 }
 
@@ -96,20 +108,16 @@ pub(crate) fn window(from: &Sample, until: &Sample, allowance: Allowance) -> Opt
     }
     let (milli, ms) = (until.end - from.start, until.at_ms - from.at_ms);
     let parts = until.parts - from.parts;
-    let error = allowance.resolution + (parts * allowance.part_permille + 999) / 1000;
+    let missed = (parts * allowance.part_permille + 999) / 1000;
     Some(Window {
         from_ms: from.at_ms,
         until_ms: until.at_ms,
-        ceiling: per_hour(milli + error, ms),
-        flow: per_hour(milli, ms).max(0.0),
+        ceiling: per_hour(milli + allowance.resolution + missed, ms),
+        flow: per_hour(milli - missed, ms).max(0.0),
     })
 }
 
-/// A meter that counts more than this at once is coarse, thousandths of a litre.
-pub(crate) const COARSE_ABOVE: i64 = 1_000;
-
-/// The ceiling of the window of about this length that ends at the newest sample. A count of a coarse
-/// meter is no flow where it only might have come: a window without one is taken for rest.
+/// The ceiling of the window of about this length that ends at the newest sample.
 pub(crate) fn ceiling_at_end(samples: &[Sample], window_ms: i64, allowance: Allowance) -> f64 {
     let unknown = f64::NAN;
     let Some((newest, before)) = samples.split_last() else {
@@ -122,9 +130,8 @@ pub(crate) fn ceiling_at_end(samples: &[Sample], window_ms: i64, allowance: Allo
         .find(|sample| newest.at_ms - sample.at_ms >= shortest(window_ms));
     let near = from.filter(|from| newest.at_ms - from.at_ms <= window_ms + window_ms / LONGER_BY);
     let found = near.and_then(|from| window(from, newest, allowance));
-    let is_coarse = allowance.resolution > COARSE_ABOVE;
     found.map_or(unknown, |window| {
-        if is_coarse && window.flow <= 0.0 {
+        if allowance.rests(&window) {
             0.0
         } else {
             window.ceiling

@@ -115,8 +115,8 @@ struct Line {
     days: Daily,
     loads: Daily,
     said: [Option<Said>; KINDS],
-    /// The newest cell that was told of.
-    told: Option<Day>,
+    /// The newest noon-day and the newest day that were told of.
+    told: [Option<Day>; 2],
     /// Whether a late reading, or a day, asks for another look.
     stirred: bool,
 }
@@ -154,7 +154,10 @@ impl House {
         let lines = series_of(&spec).into_iter().map(|(subject, of)| {
             let [days, loads] = days.next().unwrap_or_default();
             let kept = series.next().unwrap_or_default();
-            let told = kept.cells.last().map(|cell| cell.day);
+            let told = [
+                kept.cells.last().map(|cell| cell.day),
+                days.last().map(|entry| entry.day),
+            ];
             Line {
                 subject,
                 series: Series::of(of, kept),
@@ -346,16 +349,20 @@ impl House {
         };
         line.days.settle(shift, &parameters.day_shock);
         if self.spec.resource == Resource::Energy
-            && (settled == Settled::Again || newest_day(&line.series) != line.told)
+            && (settled == Settled::Again || newest_day(&line.series) != line.told[0])
         {
             line.load(&self.spec);
         }
     }
 
     fn tell(&mut self, index: usize, changes: &mut Vec<Change>) {
-        let newest = newest_day(&self.lines[index].series);
-        let is_day_over = newest != self.lines[index].told;
-        self.lines[index].told = newest;
+        let line = &mut self.lines[index];
+        let newest = [
+            newest_day(&line.series),
+            line.days.entries().next_back().map(|entry| entry.day),
+        ];
+        let is_day_over = newest != line.told;
+        line.told = newest;
         for kind in ALL {
             let line = &self.lines[index];
             let said = line.said[kind as usize];

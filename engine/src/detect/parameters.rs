@@ -153,6 +153,8 @@ pub struct Noise {
     pub raise_at: f64,
     /// m: days after the start, at least.
     pub days: usize,
+    /// How much the error of the base's mean exceeds that of a plain mean.
+    pub base_error: f64,
 }
 
 /// BALANCE, DAILY and the base load: a daily series rose.
@@ -170,7 +172,7 @@ pub struct Shift {
     pub floor_share: f64,
     /// The least rise of the daily mean, thousandths of the unit.
     pub least_shift_milli: i64,
-    /// The share of the base that is cut off at either end of its mean.
+    /// The share of a heavy base that is cut off at either end of its mean.
     pub trim: f64,
     /// τ: noise is light up to this ratio of its upper tail to a normal one's,
     pub light_tail: f64,
@@ -182,8 +184,6 @@ pub struct Shift {
     pub light: Noise,
     /// Any other: what is found is advice.
     pub heavy: Noise,
-    /// How much the error of the base's mean exceeds that of a plain mean.
-    pub base_error: f64,
     /// It is over when the mean of the last days is under μ + this share of the rise.
     pub clear_share: f64,
     /// How many last known days that is.
@@ -211,13 +211,14 @@ impl Shift {
                 clip: 6.0,
                 raise_at: 8.0,
                 days: 1,
+                base_error: 1.0,
             },
             heavy: Noise {
                 clip: 2.5,
                 raise_at: 12.0,
                 days: 3,
+                base_error: 1.2,
             },
-            base_error: 1.2,
             clear_share: 1.0 / 3.0,
             clear_days: 3,
             per_ms: 24 * HOUR_MS,

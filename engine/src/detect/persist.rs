@@ -5,7 +5,7 @@
 //! over when one passed less than half. An invalid day, an unknown window: neither evidence nor reset.
 //! An episode is the union of its rules.
 
-use super::cell::{COARSE_ABOVE, Cell, Sample, Stands, per_hour, shortest};
+use super::cell::{Allowance, Cell, Sample, Stands, per_hour, shortest};
 use super::parameters::{HOUR_MS, HourRule, Persist};
 use super::slots::SLOT_MS;
 use crate::Day;
@@ -192,7 +192,8 @@ impl Standing {
                 run.above = run.above.max(floor);
                 run.first = cell.day.number();
             }
-            if cell.least.ceiling > run.above && settings.flows(cell) && may_begin {
+            if cell.least.ceiling > run.above && !settings.allowance.rests(&cell.least) && may_begin
+            {
                 run.days = run.days.saturating_add(1);
             } else {
                 run.days = 0;
@@ -309,8 +310,8 @@ pub(crate) struct Settings<'a> {
     pub(crate) away_flow: HourRule,
     pub(crate) rests: Rests,
     pub(crate) normal: &'a [Normal],
-    /// One count of the meter in an hour, L/h.
-    pub(crate) one_count: f64,
+    /// What ceilings hold beside what was counted.
+    pub(crate) allowance: Allowance,
     /// How often it is read, ms.
     pub(crate) interval_ms: i64,
 }
@@ -327,17 +328,12 @@ impl Settings<'_> {
 
     /// A θ of one count an hour gives way to one count in a somewhat shorter hour.
     fn jitter(&self, above: f64) -> f64 {
-        let one = self.one_count;
+        let one = per_hour(self.allowance.resolution, HOUR_MS);
         if self.interval_ms >= HOUR_MS && above >= one && above < one * JITTER {
             one * JITTER
         } else {
             0.0
         }
-    }
-
-    /// Whether the quietest window of a day shows flow: a coarse meter's must hold a count.
-    fn flows(&self, cell: &Cell) -> bool {
-        self.one_count <= per_hour(COARSE_ABOVE, HOUR_MS) || cell.least.flow > 0.0
     }
 }
 

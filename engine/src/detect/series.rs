@@ -369,14 +369,13 @@ const _: () = assert!(WARM_DAYS as i64 * 23 * 3_600_000 >= REACH_MS);
 
 fn settings<'a>(spec: &'a SeriesSpec, streams: &[Stream], with: &With<'a>) -> Settings<'a> {
     let persist = &with.parameters.persist;
-    let resolution = spec.members.allowance(streams, persist).resolution;
     Settings {
         calendar: with.calendar,
         persist,
         away_flow: with.parameters.away.flow,
         rests: spec.rests,
         normal: &spec.normal,
-        one_count: super::cell::per_hour(resolution, super::parameters::HOUR_MS),
+        allowance: spec.members.allowance(streams, persist),
         interval_ms: spec.members.interval_ms(streams),
     }
 }

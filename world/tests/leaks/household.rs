@@ -80,7 +80,11 @@ pub(crate) fn readings(
     let (mut level, mut behind, mut told) = (0, 0, 0);
     let mut readings = Vec::with_capacity(uses.len());
     for (slot, (used, through)) in uses.iter().enumerate() {
-        let leaked = if slot >= from_slot { milli_per_hour / 4 } else { 0 };
+        let leaked = if slot >= from_slot {
+            milli_per_hour / 4
+        } else {
+            0
+        };
         level += used * 100 + leaked;
         behind += through * 100 + if place == Leaks::Behind { leaked } else { 0 };
         let sub = (behind - told) / 100;

@@ -90,7 +90,11 @@ impl Watch {
     pub(crate) fn hear(&mut self, arrivals: impl IntoIterator<Item = Arrival>) -> Vec<Said> {
         let mut said = Vec::new();
         for arrival in arrivals {
-            said.extend(self.take(arrival).into_iter().map(|change| (arrival.1, change)));
+            said.extend(
+                self.take(arrival)
+                    .into_iter()
+                    .map(|change| (arrival.1, change)),
+            );
         }
         said
     }
@@ -153,10 +157,9 @@ fn member(counts: Counts, rests: Rests) -> MemberSpec {
 pub(crate) fn alarms(said: &[Said]) -> impl Iterator<Item = (i64, Finding)> + '_ {
     said.iter().filter_map(|(at_ms, change)| match change {
         Change::Raised(finding) if finding.severity > Severity::Info => Some((*at_ms, *finding)),
-        Change::Raised(_)
-        | Change::Updated(_)
-        | Change::Cleared(_)
-        | Change::Withdrawn { .. } => None,
+        Change::Raised(_) | Change::Updated(_) | Change::Cleared(_) | Change::Withdrawn { .. } => {
+            None
+        }
     })
 }
 
