@@ -26,6 +26,7 @@ mod explain;
 mod finding;
 mod flag;
 mod house;
+mod line;
 pub mod parameters;
 mod persist;
 mod report;
@@ -37,6 +38,7 @@ mod silent;
 mod slots;
 mod still;
 mod stream;
+mod tell;
 
 pub use cell::{Cell, Window};
 pub use daily::{DAYS_MAX, DailyEntry, DayValue, Latch, Raised};
@@ -46,7 +48,8 @@ pub use finding::{
     Subject,
 };
 pub use flag::flagged;
-pub use house::{House, HouseSpec, HouseState, KINDS, MemberSpec};
+pub use house::{House, HouseSpec, HouseState, MemberSpec};
+pub use line::KINDS;
 pub use parameters::Parameters;
 pub use persist::{Episode, Episodes, Normal, PersistRule, Rests, Run, Standing};
 pub use rows::{milli, of_day, of_diff, of_rest};

@@ -6,12 +6,11 @@
 use super::absorb::{Held, Members};
 use super::cell::Cell;
 use super::daily::{Daily, DailyEntry, DayValue};
-use super::evidence;
-use super::finding::{Change, Detector, Finding, Location, Subject};
+use super::finding::{Change, Subject};
+use super::line::{KINDS, Line};
 use super::parameters::{HOUR_MS, Parameters};
-use super::persist::{Episode, Episodes, Normal, Rests};
-use super::report::Report;
-use super::said::{Said, Stretch, Verdict, judge};
+use super::persist::{Normal, Rests};
+use super::said::Said;
 use super::series::{Resource, Series, SeriesSpec, SeriesState, Settled, With, newest_day};
 use super::slots::{Point, Slots, Taken};
 use super::still::Movements;
@@ -20,8 +19,6 @@ use crate::{Calendar, Day};
 
 /// A part's level is looked for so far ahead of the meter's reading, ms: two hours' interval and half.
 const PART_AHEAD_MS: i64 = 3 * HOUR_MS;
-/// A part whose ceiling is under this share of a leak does not hold it.
-const NOT_BEHIND_SHARE: f64 = 0.5;
 
 /// One sensor of a house.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,44 +57,18 @@ pub struct HouseState {
     pub days: Vec<[Vec<DailyEntry>; 2]>,
     /// Slots with a movement, ms since 1970 UTC.
     pub movements: Vec<i64>,
-    /// What was said of each series, by [`KINDS`].
+    /// What was said of each series, of each of its kinds.
     pub said: Vec<[Option<Said>; KINDS]>,
 }
-
-/// How many kinds of findings a series has.
-pub const KINDS: usize = 7;
-
-/// The kinds, in the order in which what was said of them is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Leak,
-    HighFlow,
-    Away,
-    Commissioning,
-    Rise,
-    Shock,
-    BaseLoad,
-}
-
-/// All of them.
-const ALL: [Kind; KINDS] = [
-    Kind::Leak,
-    Kind::HighFlow,
-    Kind::Away,
-    Kind::Commissioning,
-    Kind::Rise,
-    Kind::Shock,
-    Kind::BaseLoad,
-];
 
 /// A meter with its parts, or a lone sensor.
 #[derive(Clone, Debug)]
 pub struct House {
-    spec: HouseSpec,
-    slots: Vec<Slots>,
-    movements: Option<Movements>,
+    pub(crate) spec: HouseSpec,
+    pub(crate) slots: Vec<Slots>,
+    pub(crate) movements: Option<Movements>,
     /// Each member's, then the remainder's.
-    lines: Vec<Line>,
+    pub(crate) lines: Vec<Line>,
 }
 
 /// Whether a reading is its sensor's newest.
@@ -105,20 +76,6 @@ pub struct House {
 enum Came {
     InOrder,
     Late,
-}
-
-/// A series with its daily values and what was said of it.
-#[derive(Clone, Debug)]
-struct Line {
-    subject: Subject,
-    series: Series,
-    days: Daily,
-    loads: Daily,
-    said: [Option<Said>; KINDS],
-    /// The newest noon-day and the newest day that were told of.
-    told: [Option<Day>; 2],
-    /// Whether a late reading, or a day, asks for another look.
-    stirred: bool,
 }
 
 impl House {
@@ -266,8 +223,19 @@ impl House {
         }
     }
 
-    /// What was answered about a series: it holds from the next reading on.
+    /// What was answered about a series: it holds from the next reading on, and is part of the
+    /// [`spec`](Self::spec) that the house goes on with. A remainder has no rest that could be known.
     pub fn answer(&mut self, subject: Subject, rests: Rests, normal: Vec<Normal>) {
+        match subject {
+            Subject::Member(member) => {
+                let member = self.spec.members.get_mut(member);
+                if let Some(member) = member {
+                    member.rests = rests;
+                    member.normal.clone_from(&normal);
+                }
+            }
+            Subject::Remainder => self.spec.normal.clone_from(&normal),
+        }
         let line = self.lines.iter_mut().find(|line| line.subject == subject);
         if let Some(line) = line {
             line.series.answer(rests, normal);
@@ -298,20 +266,6 @@ impl House {
     pub fn newest_cell(&self, subject: Subject) -> Option<Cell> {
         let line = self.lines.iter().find(|line| line.subject == subject)?;
         line.series.cells().next_back().copied()
-    }
-
-    /// Everything that stands.
-    #[must_use]
-    pub fn findings(&self) -> Vec<Finding> {
-        let lines = self.lines.iter();
-        let standing = lines.flat_map(|line| {
-            ALL.into_iter().filter_map(|kind| {
-                let (last, _) = self.stretches(line, kind);
-                last.filter(|last| last.cleared_ms.is_none())?;
-                self.finding(line, kind)
-            })
-        });
-        standing.collect()
     }
 
     fn touch(&mut self, member: usize, taken: Taken, came: Came) -> Taken {
@@ -354,206 +308,6 @@ impl House {
             line.load(&self.spec);
         }
     }
-
-    fn tell(&mut self, index: usize, changes: &mut Vec<Change>) {
-        let line = &mut self.lines[index];
-        let newest = [
-            newest_day(&line.series),
-            line.days.entries().next_back().map(|entry| entry.day),
-        ];
-        let is_day_over = newest != line.told;
-        line.told = newest;
-        for kind in ALL {
-            let line = &self.lines[index];
-            let said = line.said[kind as usize];
-            let (last, before) = self.stretches(line, kind);
-            let verdict = judge(said, last, before);
-            if verdict == Verdict::Same && (!is_day_over || said.is_none()) {
-                continue;
-            }
-            let found = || self.finding(line, kind);
-            let withdrawn = said.map(|said| Change::Withdrawn {
-                subject: line.subject,
-                detector: detector(kind, line.subject),
-                raised_ms: said.raised_ms,
-            });
-            let over = |finding: Finding, last: Option<Stretch>| {
-                let cleared_ms = last.map_or(finding.raised_ms, |last| last.raised_ms);
-                Finding {
-                    cleared_ms: finding.cleared_ms.or(Some(cleared_ms)),
-                    ..finding
-                }
-            };
-            let standing = |finding: Finding| Finding {
-                cleared_ms: None,
-                ..finding
-            };
-            match verdict {
-                Verdict::Same => {
-                    let stands = last.is_some_and(|last| last.cleared_ms.is_none());
-                    if stands {
-                        changes.extend(found().map(Change::Updated));
-                    }
-                    continue;
-                }
-                Verdict::Raise => changes.extend(found().map(Change::Raised)),
-                Verdict::RaiseAndClear => {
-                    changes.extend(found().map(standing).map(Change::Raised));
-                    changes.extend(found().map(Change::Cleared));
-                }
-                Verdict::Clear => changes.extend(found().map(Change::Cleared)),
-                Verdict::ClearAndRaise => {
-                    let ended = before.or(last);
-                    let cleared = found().map(|finding| Finding {
-                        raised_ms: said.map_or(finding.raised_ms, |said| said.raised_ms),
-                        cleared_ms: ended.and_then(|ended| ended.cleared_ms),
-                        ..finding
-                    });
-                    changes.extend(cleared.map(|cleared| Change::Cleared(over(cleared, last))));
-                    changes.extend(found().map(standing).map(Change::Raised));
-                    if last.is_some_and(|last| last.cleared_ms.is_some()) {
-                        changes.extend(found().map(Change::Cleared));
-                    }
-                }
-                Verdict::Withdraw => changes.extend(withdrawn),
-                Verdict::WithdrawAndRaise => {
-                    changes.extend(withdrawn);
-                    changes.extend(found().map(Change::Raised));
-                }
-            }
-            self.lines[index].said[kind as usize] = match verdict {
-                Verdict::Withdraw => None,
-                Verdict::Same
-                | Verdict::Raise
-                | Verdict::RaiseAndClear
-                | Verdict::Clear
-                | Verdict::ClearAndRaise
-                | Verdict::WithdrawAndRaise => last.map(|last| Said {
-                    raised_ms: last.raised_ms,
-                    cleared_ms: last.cleared_ms,
-                }),
-            };
-        }
-    }
-
-    /// The newest two episodes of a kind.
-    fn stretches(&self, line: &Line, kind: Kind) -> (Option<Stretch>, Option<Stretch>) {
-        let standing = &line.series.now().standing;
-        match kind {
-            Kind::Leak => stretches(&standing.leaks),
-            Kind::HighFlow => stretches(&standing.notices),
-            Kind::Away => stretches(&standing.away),
-            Kind::Commissioning => stretches(&standing.commissioning),
-            Kind::Rise if self.watches_days(line) => stretches(&line.days.latch().rises),
-            Kind::Shock if line.subject == Subject::Member(0) => {
-                stretches(&line.days.latch().shocks)
-            }
-            Kind::BaseLoad => stretches(&line.loads.latch().rises),
-            Kind::Rise | Kind::Shock => (None, None),
-        }
-    }
-
-    /// BALANCE watches the remainder; DAILY what no interval series, or none that rests, can be told of.
-    fn watches_days(&self, line: &Line) -> bool {
-        match line.subject {
-            Subject::Remainder => true,
-            Subject::Member(0) if self.spec.members.len() > 1 => false,
-            Subject::Member(_) => {
-                let is_restless = line.series.now().standing.restless;
-                is_restless || !line.series.is_watched(&self.spec.parameters.persist)
-            }
-        }
-    }
-
-    /// The newest episode of a kind, in fields.
-    fn finding(&self, line: &Line, kind: Kind) -> Option<Finding> {
-        let with = self.with(line);
-        let report = Report {
-            subject: line.subject,
-            series: &line.series,
-            with: &with,
-            resource: self.spec.resource,
-        };
-        let standing = &line.series.now().standing;
-        let located = |flow: f64, seen_ms: i64| self.locate(line, flow, seen_ms);
-        match kind {
-            Kind::Leak => standing.leaks.last.map(|e| report.leak(&e, located)),
-            Kind::HighFlow => standing.notices.last.map(|e| {
-                let away = standing.away.open().is_some();
-                report.high_flow(&e, away)
-            }),
-            Kind::Away => standing.away.last.map(|e| report.away(&e)),
-            Kind::Commissioning => standing.commissioning.last.map(|e| report.restless(&e)),
-            Kind::Rise => report.rise(&line.days, detector(kind, line.subject)),
-            Kind::BaseLoad => report.rise(&line.loads, Detector::BaseLoad),
-            Kind::Shock => report.shock(&line.days),
-        }
-    }
-
-    fn with(&self, line: &Line) -> With<'_> {
-        With {
-            calendar: self.spec.calendar,
-            parameters: &self.spec.parameters,
-            held: held(&self.slots, line.subject),
-            movements: self.movements.as_ref(),
-        }
-    }
-
-    /// Where a leak of that flow is, which a series has shown since then.
-    fn locate(&self, line: &Line, flow: f64, seen_ms: i64) -> Location {
-        let member = match line.subject {
-            Subject::Remainder => return Location::Main,
-            Subject::Member(member) => member,
-        };
-        if member > 0 || self.spec.members.len() == 1 {
-            return Location::Behind(member);
-        }
-        let (mut clear, mut parts) = (0, 0);
-        for part in &self.lines[1..self.spec.members.len()] {
-            parts += 1;
-            let leaks = part.series.now().standing.leaks.open().is_some();
-            let rises = self.watches_days(part) && part.days.latch().rises.open().is_some();
-            if let (Subject::Member(member), true) = (part.subject, leaks || rises) {
-                return Location::Behind(member);
-            }
-            let with = self.with(part);
-            let ceiling = evidence::ceiling_since(&part.series, seen_ms, &with);
-            clear += usize::from(ceiling.is_some_and(|c| c < NOT_BEHIND_SHARE * flow));
-        }
-        if clear == parts {
-            Location::Main
-        } else {
-            Location::Unknown
-        }
-    }
-}
-
-impl Line {
-    /// The base loads of the noon-days that closed.
-    fn load(&mut self, spec: &HouseSpec) {
-        for cell in self.series.cells() {
-            let milli = evidence::volume(cell.quiet, HOUR_MS);
-            let value = DayValue {
-                milli,
-                total_milli: milli,
-                at_ms: spec.calendar.noon_span(cell.day).end_ms,
-            };
-            self.loads.put(cell.day, Some(value));
-        }
-        let gone: Vec<Day> = {
-            let held = |day: Day| self.series.cells().any(|cell| cell.day == day);
-            let oldest = self.series.cells().next().map(|cell| cell.day);
-            let days = self.loads.entries().map(|entry| entry.day);
-            days.filter(|day| oldest.is_some_and(|oldest| *day >= oldest) && !held(*day))
-                .collect()
-        };
-        for day in gone {
-            self.loads.put(day, None);
-        }
-        let parameters = &spec.parameters;
-        self.loads
-            .settle(&parameters.base_load, &parameters.day_shock);
-    }
 }
 
 /// A series for each member, and one for the remainder where there are parts.
@@ -585,7 +339,7 @@ fn series_of(spec: &HouseSpec) -> Vec<(Subject, SeriesSpec)> {
     all
 }
 
-fn held(slots: &[Slots], subject: Subject) -> Held<'_> {
+pub(crate) fn held(slots: &[Slots], subject: Subject) -> Held<'_> {
     match subject {
         Subject::Member(member) => Held {
             meter: &slots[member],
@@ -595,26 +349,5 @@ fn held(slots: &[Slots], subject: Subject) -> Held<'_> {
             meter: &slots[0],
             parts: &slots[1..],
         },
-    }
-}
-
-fn stretches<R: Copy>(episodes: &Episodes<R>) -> (Option<Stretch>, Option<Stretch>) {
-    let stretch = |episode: Episode<R>| Stretch {
-        raised_ms: episode.raised_ms,
-        cleared_ms: episode.cleared_ms,
-    };
-    (episodes.last.map(stretch), episodes.before.map(stretch))
-}
-
-fn detector(kind: Kind, subject: Subject) -> Detector {
-    match (kind, subject) {
-        (Kind::Leak, _) => Detector::Persist,
-        (Kind::HighFlow, _) => Detector::HighFlow,
-        (Kind::Away, _) => Detector::Away,
-        (Kind::Commissioning, _) => Detector::Commissioning,
-        (Kind::Rise, Subject::Remainder) => Detector::Balance,
-        (Kind::Rise, Subject::Member(_)) => Detector::Daily,
-        (Kind::Shock, _) => Detector::DayShock,
-        (Kind::BaseLoad, _) => Detector::BaseLoad,
     }
 }

@@ -267,6 +267,7 @@ impl Standing {
         let is_restless = cell.least.ceiling > persist.restless_above && cell.least.flow > 0.0;
         let (seen, restless) = &mut self.first_cells;
         if settings.rests == Rests::Never {
+            self.restless = true;
             return;
         }
         if *seen < persist.restless_days {

@@ -260,7 +260,7 @@ mod tests {
     fn a_rise_of_a_day_is_seen_where_it_is_large_and_of_days_where_it_is_small() {
         check(&[], "nothing");
         check(&[120], "2.2 from day 60 by 60 ± 4 L, Light");
-        check(&[72, 71, 74, 70], "0.9 from day 60 by 12 ± 3 L, Light");
+        check(&[72, 71, 74, 70], "1.7 from day 60 by 12 ± 2 L, Light");
         check(
             &[72, 71, 74, 70, 73, 72, 71],
             "1.5 from day 60 by 12 ± 2 L, Light",
