@@ -146,7 +146,11 @@ fn leaks_of_the_seed_home_are_found_in_time() {
                     "main" => Location::Main,
                     _ => Location::Behind(1),
                 };
+                let found = score.after.len();
                 score.hear(&said, (START_MS, from_ms), per_hour, location);
+                if score.after.len() == found {
+                    println!("not found: seed {seed}, {place} {rate} L/h: {said:?}");
+                }
             }
             println!("{}", score.told(&format!("seed home, {place} {rate} L/h")));
             assert!(score.found() >= 0.95, "{place} {rate} L/h");

@@ -180,9 +180,13 @@ pub struct Shift {
     pub light_reach: f64,
     /// and from so many known days on.
     pub light_least: usize,
+    /// Noise is mild up to this ratio of its upper tail to a normal one's,
+    pub mild_tail: f64,
+    /// and up to so many deviations from the median to the maximum.
+    pub mild_reach: f64,
     /// Noise like a normal distribution's: what is found is an alarm.
     pub light: Noise,
-    /// Any other: what is found is advice.
+    /// Mild and heavy noise; what is found in heavy noise is advice.
     pub heavy: Noise,
     /// It is over when the mean of the last days is under μ + this share of the rise.
     pub clear_share: f64,
@@ -207,6 +211,8 @@ impl Shift {
             light_tail: 1.1,
             light_reach: 3.5,
             light_least: 45,
+            mild_tail: 1.5,
+            mild_reach: 4.0,
             light: Noise {
                 clip: 6.0,
                 raise_at: 8.0,

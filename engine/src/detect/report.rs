@@ -111,7 +111,7 @@ impl Report<'_> {
         let newest_ms = daily.entries().next_back()?.value.at_ms;
         let until_ms = episode.cleared_ms.unwrap_or(newest_ms);
         let severity = match (self.resource, rise.tail) {
-            (Resource::Water, Tail::Light | Tail::Short) => self.severity(best),
+            (Resource::Water, Tail::Light | Tail::Mild) => self.severity(best),
             (Resource::Water, Tail::Heavy) | (Resource::Energy, _) => Severity::Info,
         };
         let evidence = Evidence::Rise {

@@ -27,8 +27,8 @@ pub(crate) struct Value {
 pub enum Tail {
     /// Like a normal distribution's, and known for long enough.
     Light,
-    /// The same, but not known for long enough: judged as carefully as heavy noise.
-    Short,
+    /// Nearly so, or not known for long enough: judged as carefully as heavy noise, but still an alarm.
+    Mild,
     /// Some days are far above the others: what is found is advice.
     Heavy,
 }
@@ -156,25 +156,27 @@ fn base(values: &[Value], floor: f64, shift: &Shift) -> Option<Base> {
     deviations.sort_unstable_by(f64::total_cmp);
     let mad = f64::midpoint(deviations[(known - 1) / 2], deviations[known / 2]);
     let s = (1.4826 * mad).max(floor);
+    let mean = real(sorted.iter().sum()) / count(known);
+    let squares = sorted.iter().map(|value| (real(*value) - mean).powi(2));
+    let plain = (squares.sum::<f64>() / count((known - 1).max(1))).sqrt();
     let high = real(sorted[rank(0.95, known).min(known - 1)]);
     let upper = (high - middle) / 1.645;
-    let tau = upper / s;
-    let reach = (real(sorted[known - 1]) - middle) / s;
+    // Of a few dozen days either deviation may come out small: the larger one tells tails from chance.
+    let tail = upper / s.max(plain);
+    let reach = (real(sorted[known - 1]) - middle) / s.max(plain);
     let cut = rank(shift.trim, known);
     let kept = &sorted[cut..known - cut];
     let trimmed = real(kept.iter().sum()) / count(kept.len());
-    let is_light = tau <= shift.light_tail && reach <= shift.light_reach;
-    let (tail, mean, sigma) = match (is_light, known >= shift.light_least) {
+    let is_light = tail <= shift.light_tail && reach <= shift.light_reach;
+    let careful = s * (upper / s).max(1.0);
+    let (tail, mean, sigma) = if is_light && known >= shift.light_least {
         // Without outliers the plain mean and deviation are the surer ones: a rise is seen a day sooner
         // than by the median's, at as few false alarms.
-        (true, true) => {
-            let mean = real(sorted.iter().sum()) / count(known);
-            let squares = sorted.iter().map(|value| (real(*value) - mean).powi(2));
-            let deviation = (squares.sum::<f64>() / count(known - 1)).sqrt();
-            (Tail::Light, mean, deviation.max(upper).max(floor))
-        }
-        (true, false) => (Tail::Short, trimmed, s * tau.max(1.0)),
-        (false, _) => (Tail::Heavy, trimmed, s * tau.max(1.0)),
+        (Tail::Light, mean, plain.max(upper).max(floor))
+    } else if tail <= shift.mild_tail && reach <= shift.mild_reach {
+        (Tail::Mild, trimmed, careful)
+    } else {
+        (Tail::Heavy, trimmed, careful)
     };
     Some(Base {
         mean,
@@ -197,7 +199,7 @@ fn rise_from(since: &[Value], base: &Base, shift: &Shift) -> Option<Rise> {
         base_error,
     } = match base.tail {
         Tail::Light => shift.light,
-        Tail::Short | Tail::Heavy => shift.heavy,
+        Tail::Mild | Tail::Heavy => shift.heavy,
     };
     let (mut score, mut sum) = (0.0, 0);
     for value in since {
@@ -263,7 +265,7 @@ mod tests {
         check(&[72, 71, 74, 70], "1.7 from day 60 by 12 ± 2 L, Light");
         check(
             &[72, 71, 74, 70, 73, 72, 71],
-            "1.5 from day 60 by 12 ± 2 L, Light",
+            "2.9 from day 60 by 12 ± 2 L, Light",
         );
     }
 
