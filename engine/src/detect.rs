@@ -41,7 +41,7 @@ mod stream;
 mod tell;
 
 pub use cell::{Cell, Window};
-pub use daily::{DAYS_MAX, DailyEntry, DayValue, Latch, Raised};
+pub use daily::{DAYS_MAX, DailyEntry, DailyState, DayValue, Latch, Raised, TURNS_MAX, Turn};
 pub use explain::{Names, night, words};
 pub use finding::{
     Change, Constancy, Detector, Evidence, Finding, Flag, Flow, Location, Rule, Severity, Start,

@@ -5,8 +5,9 @@
 //! all the time is above it.
 
 use engine::detect::{
-    Change, Counts, Detector, Finding, House, HouseSpec, Known, Location, MemberSpec, Parameters,
-    Resource, Rests, SLOT_MS, Subject, Taken,
+    Cell, Change, Checkpoint, Counts, DailyEntry, DayValue, Detector, Finding, House, HouseSpec,
+    Known, Location, MemberSpec, Parameters, Point, Resource, Rests, SLOT_MS, Stream, Subject,
+    TURNS_MAX, Taken, Turn,
 };
 use engine::{Calendar, Day};
 use proptest::prelude::*;
@@ -412,13 +413,33 @@ fn a_base_load_that_rises_is_advice() {
 
 #[test]
 fn a_series_takes_less_than_64_kib() {
-    let house = fed(&spec(&[REGISTER]), &quiet_home(130, |_| 0));
+    let mut house = fed(&spec(&[REGISTER]), &quiet_home(130, |_| 0));
+    for day in 0..200 {
+        let value = DayValue {
+            milli: 100_000,
+            total_milli: 100_000,
+            at_ms: START + i64::from(day + 1) * DAY,
+        };
+        house.put_day(Subject::Member(0), Day::from_number(day), Some(value));
+        let _said = house.settle();
+    }
     let state = house.state();
-    let bytes = state.points[0].len() * size_of::<engine::detect::Point>()
-        + state.series[0].cells.len() * size_of::<engine::detect::Cell>()
-        + state.series[0].checkpoints.len()
-            * (size_of::<engine::detect::Checkpoint>() + size_of::<engine::detect::Stream>());
-    assert!(bytes < 64 * 1024, "{bytes}");
+    let days = &state.days[0][0];
+    let held = [
+        (state.points[0].len(), size_of::<Point>()),
+        (state.series[0].cells.len(), size_of::<Cell>()),
+        (
+            state.series[0].checkpoints.len(),
+            size_of::<Checkpoint>() + size_of::<Stream>(),
+        ),
+        (days.entries.len(), size_of::<DailyEntry>()),
+        (TURNS_MAX, size_of::<Turn>()),
+        // Samples of the last hours are made of the points again: at most so many, of 64 bytes.
+        (256, 64),
+    ];
+    let bytes: usize = held.iter().map(|(count, size)| count * size).sum();
+    println!("{bytes} bytes: {held:?}");
+    assert!(bytes < 64 * 1024, "{bytes}: {held:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! BALANCE, DAILY and the base load: one daily series through time, and days out of all proportion.
 //!
-//! A fold over known days with its state kept at each: a revised day is evaluated again from there on. What
+//! A fold over known days with its state kept where it turned: a revised day is evaluated again from there on. What
 //! a revision takes the evidence of is as if it had never been raised. An unknown day is none.
 
 use std::collections::VecDeque;
@@ -12,6 +12,9 @@ use crate::Day;
 
 /// The most known days held: the base, the reach before it, and as much again for gaps.
 pub const DAYS_MAX: usize = 112;
+
+/// The most turns held: what is raised and cleared in a quarter of a year is far less.
+pub const TURNS_MAX: usize = 12;
 
 /// What is known of a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,37 +49,56 @@ pub struct Latch {
     pub shocks: Episodes<()>,
 }
 
-/// A day and where the series stood after it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// A day that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DailyEntry {
     /// The day.
     pub day: Day,
     /// What is known of it.
     pub value: DayValue,
+}
+
+/// A day after which the series stood otherwise than before it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Turn {
+    /// The day.
+    pub day: Day,
     /// After it.
     pub latch: Latch,
+}
+
+/// What must be kept of a daily series.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DailyState {
+    /// Known days, oldest first; at most [`DAYS_MAX`].
+    pub entries: Vec<DailyEntry>,
+    /// Turns, oldest first; at most [`TURNS_MAX`].
+    pub turns: Vec<Turn>,
 }
 
 /// One daily series.
 #[derive(Clone, Debug)]
 pub(crate) struct Daily {
     entries: VecDeque<DailyEntry>,
+    turns: VecDeque<Turn>,
     dirty: Option<Day>,
 }
 
 impl Daily {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn of(state: DailyState) -> Self {
+        let surplus = state.entries.len().saturating_sub(DAYS_MAX);
         Self {
-            entries: VecDeque::with_capacity(DAYS_MAX + 1),
+            entries: state.entries.into_iter().skip(surplus).collect(),
+            turns: state.turns.into(),
             dirty: None,
         }
     }
 
-    pub(crate) fn of(entries: Vec<DailyEntry>) -> Self {
-        let mut daily = Self::new();
-        let surplus = entries.len().saturating_sub(DAYS_MAX);
-        daily.entries.extend(entries.into_iter().skip(surplus));
-        daily
+    pub(crate) fn state(&self) -> DailyState {
+        DailyState {
+            entries: self.entries.iter().copied().collect(),
+            turns: self.turns.iter().copied().collect(),
+        }
     }
 
     pub(crate) fn entries(&self) -> impl DoubleEndedIterator<Item = &DailyEntry> {
@@ -85,10 +107,7 @@ impl Daily {
 
     /// Where it stands.
     pub(crate) fn latch(&self) -> Latch {
-        self.entries
-            .back()
-            .map(|last| last.latch)
-            .unwrap_or_default()
+        self.turns.back().map(|last| last.latch).unwrap_or_default()
     }
 
     /// What is known of a day is this now, or nothing.
@@ -104,8 +123,7 @@ impl Daily {
             }
             (None, Some(_)) if index == 0 && is_full => return,
             (None, Some(value)) => {
-                let latch = Latch::default();
-                self.entries.insert(index, DailyEntry { day, value, latch });
+                self.entries.insert(index, DailyEntry { day, value });
             }
             (None, None) => return,
         }
@@ -119,19 +137,24 @@ impl Daily {
         };
         let first = self.entries.partition_point(|entry| entry.day < dirty);
         let values: Vec<Value> = self.entries.iter().map(value_of).collect();
-        for index in first..self.entries.len() {
-            let mut latch = match index.checked_sub(1) {
-                Some(before) => self.entries[before].latch,
-                None => Latch::default(),
-            };
-            let at_ms = self.entries[index].value.at_ms;
+        let kept = self.turns.partition_point(|turn| turn.day < dirty);
+        self.turns.truncate(kept);
+        for (index, entry) in self.entries.iter().enumerate().skip(first) {
+            let before = self.latch();
+            let mut latch = before;
+            let at_ms = entry.value.at_ms;
             latch.follow(&values[..=index], at_ms, shift);
             let is_shock = is_shock(&values[..=index], shock);
             let from_ms = at_ms - 24 * super::parameters::HOUR_MS;
-            latch
-                .shocks
-                .observe(is_shock.then_some(((), from_ms)), at_ms, 0);
-            self.entries[index].latch = latch;
+            let standing = is_shock.then_some(((), from_ms));
+            latch.shocks.observe(standing, at_ms, 0);
+            if latch != before {
+                let day = entry.day;
+                self.turns.push_back(Turn { day, latch });
+            }
+        }
+        while self.turns.len() > TURNS_MAX {
+            self.turns.pop_front();
         }
         while self.entries.len() > DAYS_MAX {
             self.entries.pop_front();
@@ -220,7 +243,7 @@ mod tests {
     }
 
     fn settled(days: impl IntoIterator<Item = (i32, Option<i64>)>) -> Daily {
-        let mut daily = Daily::new();
+        let mut daily = Daily::of(DailyState::default());
         for (day, litres) in days {
             daily.put(
                 Day::from_number(day),
@@ -273,7 +296,7 @@ mod tests {
                 .map(|n| days((n * 7 + n / 30 * 2) % 90))
                 .chain((0..90).map(days)),
         );
-        assert!(forth.entries().eq(mixed.entries()));
+        assert_eq!(forth.state(), mixed.state());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use super::absorb::{Held, Members};
 use super::cell::Cell;
-use super::daily::{Daily, DailyEntry, DayValue};
+use super::daily::{Daily, DailyState, DayValue};
 use super::finding::{Change, Subject};
 use super::line::{KINDS, Line};
 use super::parameters::{HOUR_MS, Parameters};
@@ -54,7 +54,7 @@ pub struct HouseState {
     /// Each member's series, then the remainder's where there are parts.
     pub series: Vec<SeriesState>,
     /// Each series' days, and each series' base loads: in the same order.
-    pub days: Vec<[Vec<DailyEntry>; 2]>,
+    pub days: Vec<[DailyState; 2]>,
     /// Slots with a movement, ms since 1970 UTC.
     pub movements: Vec<i64>,
     /// What was said of each series, of each of its kinds.
@@ -113,7 +113,7 @@ impl House {
             let kept = series.next().unwrap_or_default();
             let told = [
                 kept.cells.last().map(|cell| cell.day),
-                days.last().map(|entry| entry.day),
+                days.entries.last().map(|entry| entry.day),
             ];
             Line {
                 subject,
@@ -142,14 +142,13 @@ impl House {
     /// What must be kept of it.
     #[must_use]
     pub fn state(&self) -> HouseState {
-        let entries = |daily: &Daily| daily.entries().copied().collect();
         HouseState {
             points: self.slots.iter().map(|s| s.points().collect()).collect(),
             series: self.lines.iter().map(|line| line.series.state()).collect(),
             days: self
                 .lines
                 .iter()
-                .map(|line| [entries(&line.days), entries(&line.loads)])
+                .map(|line| [line.days.state(), line.loads.state()])
                 .collect(),
             movements: self.movements.iter().flat_map(Movements::ends_ms).collect(),
             said: self.lines.iter().map(|line| line.said).collect(),

@@ -16,8 +16,8 @@ use super::stream::{Known, Stream};
 use crate::calendar::Span;
 use crate::{Calendar, Day};
 
-/// Noon-days of cells held: the home's own quantiles look back sixty valid ones.
-const CELL_DAYS: i32 = 110;
+/// Noon-days of cells held: the home's own quantiles look back sixty valid ones, a week ago and before.
+const CELL_DAYS: i32 = 90;
 /// Noon-days that a checkpoint is held for, behind the newest.
 const CHECKPOINT_DAYS: i32 = 12;
 
@@ -112,7 +112,7 @@ impl Series {
                 streams: spec.members.streams(),
                 standing: Standing::new(spec.rests),
             },
-            cells: VecDeque::with_capacity(112),
+            cells: VecDeque::with_capacity(92),
             checkpoints: VecDeque::with_capacity(16),
             samples: Vec::with_capacity(256),
             dirty_ms: None,
