@@ -296,9 +296,10 @@ impl House {
         };
         let settled = line.series.settle(&with);
         let parameters = &self.spec.parameters;
-        let shift = match self.spec.resource {
-            Resource::Water => &parameters.balance,
-            Resource::Energy => &parameters.energy,
+        let shift = match (self.spec.resource, line.subject) {
+            (Resource::Water, Subject::Remainder) => &parameters.balance,
+            (Resource::Water, Subject::Member(_)) => &parameters.daily,
+            (Resource::Energy, _) => &parameters.energy,
         };
         line.days.settle(shift, &parameters.day_shock);
         if self.spec.resource == Resource::Energy

@@ -231,6 +231,19 @@ impl Shift {
         }
     }
 
+    /// A consumption itself, litres a day: it has more reasons to rise than a remainder has.
+    #[must_use]
+    pub const fn daily() -> Self {
+        let water = Self::water();
+        Self {
+            light: Noise {
+                raise_at: 10.0,
+                ..water.light
+            },
+            ..water
+        }
+    }
+
     /// Energy: watt hours a day.
     #[must_use]
     pub const fn energy() -> Self {
@@ -335,8 +348,10 @@ impl Default for Away {
 pub struct Parameters {
     /// The meter never rested.
     pub persist: Persist,
-    /// Water: the remainder, or a daily series, rose.
+    /// Water: the remainder rose.
     pub balance: Shift,
+    /// Water: a daily consumption rose.
+    pub daily: Shift,
     /// Energy: the same.
     pub energy: Shift,
     /// Energy: the least load of the day rose.
@@ -354,6 +369,7 @@ impl Default for Parameters {
         Self {
             persist: Persist::default(),
             balance: Shift::water(),
+            daily: Shift::daily(),
             energy: Shift::energy(),
             base_load: Shift::base_load(),
             day_shock: Shock::default(),
