@@ -237,7 +237,7 @@ impl Shift {
         let water = Self::water();
         Self {
             light: Noise {
-                raise_at: 10.0,
+                raise_at: 12.0,
                 ..water.light
             },
             ..water
