@@ -372,6 +372,7 @@ impl<'a, M: Mapper> Visit<'a, M> {
             packet_id: receipt.id,
             props: None,
             decoded,
+            passed: None,
         });
     }
 
