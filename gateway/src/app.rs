@@ -3,6 +3,7 @@
 //! Start: store → site → addresses → broker → writer → web. Stop: the broker stops reading and lets what it
 //! read be acknowledged, the writer commits and seals what is left, the web lets requests end.
 
+mod announcer;
 mod far;
 mod kept;
 mod listeners;
@@ -16,23 +17,22 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::control;
 use crate::ingest::{
-    Announced, COMMANDS, Command, INTAKE_SUBMISSIONS, IngestStats, Intake, Observer, PayloadMapper,
-    SiteError, Standing, Writer,
+    COMMANDS, Command, INTAKE_SUBMISSIONS, IngestStats, Intake, Observer, PayloadMapper, SiteError,
+    Writer,
 };
 use crate::rows::{self, BrokerStatus};
 use crate::source::Verdict;
-use crate::store::{Failure, Incident, OpenError, Options, Store, StoreError, View};
+use crate::store::{Failure, OpenError, Options, Store, StoreError, View};
 use crate::tls::TlsError;
-use crate::web::facts::{StoreFacts, Vitals, alerts};
-use crate::web::live::{Feed, LiveEvent};
+use crate::web::facts::{StoreFacts, Vitals};
+use crate::web::live::Feed;
 use crate::web::{Names, Web};
+use announcer::Announcer;
 use arc_swap::ArcSwap;
-use engine::{DiffKind, DiffRow};
 use kept::Kept;
 use listeners::{Certificates, Listeners};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -399,81 +399,6 @@ impl Running {
         }
         let store = ended.map_err(|_| AppError::Writer("failed for a fault of our own"))??;
         Ok(store)
-    }
-}
-
-/// Says what was committed to those who watch.
-struct Announcer {
-    feed: Feed,
-    vitals: Arc<Vitals>,
-    board: Board,
-    incidents: Vec<Incident>,
-    config: Arc<Config>,
-    clock: Clock,
-}
-
-impl Announcer {
-    fn say_alerts(&mut self) {
-        let (standing, since_ms) = self.vitals.standing();
-        let dir = &self.config.store.path;
-        self.board
-            .show(alerts(&self.incidents, dir, &standing, since_ms));
-    }
-}
-
-impl Observer for Announcer {
-    fn standing(&mut self, standing: &Standing) {
-        self.vitals
-            .set_standing(standing.clone(), self.clock.wall_ms());
-        self.say_alerts();
-    }
-
-    fn incidents(&mut self, incidents: &[Incident]) {
-        self.incidents = incidents.to_vec();
-        self.say_alerts();
-    }
-
-    fn committed(&mut self, announced: &Announced<'_>) {
-        self.vitals.commits.fetch_add(1, Relaxed);
-        if self.feed.watchers() == 0 {
-            return;
-        }
-        let Announced {
-            group,
-            changes,
-            registry,
-        } = *announced;
-        let readings = group.readings.iter().filter(|r| r.fate.is_held()).map(|r| {
-            LiveEvent::Reading(rows::Reading {
-                sensor: registry.sensor(r.sensor).name.as_str().to_owned(),
-                time: rows::when::Moment::from_ms(r.time.ms()),
-                value: r.value,
-                seq: r.seq,
-                flag: r.flag.map(rows::flag_word),
-            })
-        });
-        let days = changes.days.iter().filter(|c| c.row_changed).map(|c| {
-            let (name, unit) = registry.name_and_unit(c.sensor);
-            LiveEvent::Day(rows::Day::of(name, unit, c.day, &c.state.row))
-        });
-        let diffs = changes.days.iter().filter(|c| c.diff_changed).map(|c| {
-            let (name, unit) = registry.name_and_unit(c.sensor);
-            let diff = c.state.diff.unwrap_or(DiffRow {
-                value: f64::NAN, // JSON's null: it is gone
-                kind: DiffKind::Normal,
-                closed: c.state.row.closed,
-                revision: 0,
-            });
-            LiveEvent::Diff(rows::Diff::of(name, unit, c.day, &diff))
-        });
-        let rests = changes.rests.iter().map(|(id, day, row)| {
-            let name = &registry.balances()[id.0 as usize];
-            let unit = registry.unit_of_balance(*id);
-            let name_of = |part| registry.sensor(part).name.as_str().to_owned();
-            LiveEvent::Rest(rows::Rest::of(name, unit, *day, row, name_of))
-        });
-        self.feed
-            .publish(readings.chain(days).chain(diffs).chain(rests));
     }
 }
 

@@ -1,0 +1,90 @@
+//! Between the writer and those who watch: every commit to the live feed, every trouble of the store to the
+//! board of alerts.
+
+use crate::board::Board;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::ingest::{Announced, Observer, Standing};
+use crate::rows;
+use crate::store::Incident;
+use crate::web::facts::{Vitals, alerts};
+use crate::web::live::{Feed, LiveEvent};
+use engine::{DiffKind, DiffRow};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Says what was committed to those who watch.
+pub(super) struct Announcer {
+    pub(super) feed: Feed,
+    pub(super) vitals: Arc<Vitals>,
+    pub(super) board: Board,
+    pub(super) incidents: Vec<Incident>,
+    pub(super) config: Arc<Config>,
+    pub(super) clock: Clock,
+}
+
+impl Announcer {
+    /// Puts up the alerts that there are about the gateway itself.
+    pub(super) fn say_alerts(&mut self) {
+        let (standing, since_ms) = self.vitals.standing();
+        let dir = &self.config.store.path;
+        self.board
+            .show(alerts(&self.incidents, dir, &standing, since_ms));
+    }
+}
+
+impl Observer for Announcer {
+    fn standing(&mut self, standing: &Standing) {
+        self.vitals
+            .set_standing(standing.clone(), self.clock.wall_ms());
+        self.say_alerts();
+    }
+
+    fn incidents(&mut self, incidents: &[Incident]) {
+        self.incidents = incidents.to_vec();
+        self.say_alerts();
+    }
+
+    fn committed(&mut self, announced: &Announced<'_>) {
+        self.vitals.commits.fetch_add(1, Relaxed);
+        if self.feed.watchers() == 0 {
+            return;
+        }
+        let Announced {
+            group,
+            changes,
+            registry,
+        } = *announced;
+        let readings = group.readings.iter().filter(|r| r.fate.is_held()).map(|r| {
+            LiveEvent::Reading(rows::Reading {
+                sensor: registry.sensor(r.sensor).name.as_str().to_owned(),
+                time: rows::when::Moment::from_ms(r.time.ms()),
+                value: r.value,
+                seq: r.seq,
+                flag: r.flag.map(rows::flag_word),
+            })
+        });
+        let days = changes.days.iter().filter(|c| c.row_changed).map(|c| {
+            let (name, unit) = registry.name_and_unit(c.sensor);
+            LiveEvent::Day(rows::Day::of(name, unit, c.day, &c.state.row))
+        });
+        let diffs = changes.days.iter().filter(|c| c.diff_changed).map(|c| {
+            let (name, unit) = registry.name_and_unit(c.sensor);
+            let diff = c.state.diff.unwrap_or(DiffRow {
+                value: f64::NAN, // JSON's null: it is gone
+                kind: DiffKind::Normal,
+                closed: c.state.row.closed,
+                revision: 0,
+            });
+            LiveEvent::Diff(rows::Diff::of(name, unit, c.day, &diff))
+        });
+        let rests = changes.rests.iter().map(|(id, day, row)| {
+            let name = &registry.balances()[id.0 as usize];
+            let unit = registry.unit_of_balance(*id);
+            let name_of = |part| registry.sensor(part).name.as_str().to_owned();
+            LiveEvent::Rest(rows::Rest::of(name, unit, *day, row, name_of))
+        });
+        self.feed
+            .publish(readings.chain(days).chain(diffs).chain(rests));
+    }
+}
