@@ -17,8 +17,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::control;
 use crate::ingest::{
-    COMMANDS, Command, INTAKE_SUBMISSIONS, IngestStats, Intake, Observer, PayloadMapper, SiteError,
-    Writer,
+    COMMANDS, Command, INTAKE_SUBMISSIONS, IngestStats, Intake, PayloadMapper, SiteError, Writer,
 };
 use crate::rows::{self, BrokerStatus};
 use crate::source::Verdict;
