@@ -1,11 +1,15 @@
 //! What the engine costs: readings in order, out of order and corrected; whether a day with a
 //! reading a second costs more per reading than one with a reading every quarter of an hour; and
-//! exact sums beside a peer and beside plain addition.
+//! exact sums beside a peer and beside plain addition. And what the detectors add: a lone register, and a
+//! meter with a part and what remains, in order and with one reading in twenty two days late.
 
 use std::convert::Infallible;
 use std::hint::black_box;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use engine::detect::{
+    Counts, House, HouseSpec, Known, MemberSpec, Parameters, Resource, Rests, Taken,
+};
 use engine::sum::ExactSum;
 use engine::{
     Admission, BalanceId, Calendar, Day, Engine, EventTime, Held, Kind, Past, Reading, RestRow,
@@ -243,12 +247,95 @@ fn sums(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Sixty quiet days of a house: a meter, and a part where there are two members.
+fn house_days(members: usize) -> Vec<(usize, i64, i64)> {
+    let mut level = 0;
+    let mut readings = Vec::new();
+    for slot in 1..=96 * 60_i64 {
+        let by_day = slot % 96 > 24;
+        let used = i64::try_from(noise(slot.unsigned_abs(), 12)).expect("below 12") * 1000;
+        level += if by_day { used } else { 0 };
+        for member in 0..members {
+            let milli = if member == 0 { level } else { 0 };
+            readings.push((member, START_MS + slot * DAY_MS / 96, milli));
+        }
+    }
+    readings
+}
+
+fn house(members: usize) -> House {
+    let known = |member| Known {
+        counts: if member == 0 {
+            Counts::Register {
+                modulus_milli: None,
+                max_rate_milli: None,
+            }
+        } else {
+            Counts::Delta
+        },
+        interval_ms: None,
+        resolution_milli: None,
+    };
+    let member = |member| MemberSpec {
+        known: known(member),
+        rests: Rests::Learned,
+        normal: Vec::new(),
+    };
+    House::new(HouseSpec {
+        calendar: Calendar::new(chrono_tz::Europe::Athens),
+        resource: Resource::Water,
+        members: (0..members).map(member).collect(),
+        normal: Vec::new(),
+        parameters: Parameters::default(),
+    })
+}
+
+/// Puts all of them, each a commit of its own.
+fn watch(house: &mut House, readings: &[(usize, i64, i64)]) {
+    for (member, at_ms, milli) in readings {
+        assert_ne!(house.put(*member, *at_ms, *milli), Taken::Beyond);
+        drop(black_box(house.settle()));
+    }
+}
+
+/// What the detectors cost a reading.
+fn detectors(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("detect");
+    group.sample_size(10);
+    for (name, members) in [("register", 1), ("balance", 2)] {
+        let days = house_days(members);
+        group.throughput(Throughput::Elements(days.len() as u64));
+        group.bench_function(BenchmarkId::new(name, "in_order"), |bench| {
+            bench.iter_batched_ref(
+                || house(members),
+                |house| watch(house, &days),
+                BatchSize::LargeInput,
+            );
+        });
+        let mut late = days.clone();
+        late.sort_by_key(|(_, at_ms, _)| {
+            let slot = (at_ms - START_MS).unsigned_abs() / 900_000;
+            let is_late = noise(slot, 20) == 0;
+            at_ms + if is_late { 2 * DAY_MS } else { 0 }
+        });
+        group.bench_function(BenchmarkId::new(name, "late"), |bench| {
+            bench.iter_batched_ref(
+                || house(members),
+                |house| watch(house, &late),
+                BatchSize::LargeInput,
+            );
+        });
+    }
+    group.finish();
+}
+
 criterion_group!(
     benches,
     in_order,
     out_of_order,
     one_commit_each,
     correction,
-    sums
+    sums,
+    detectors
 );
 criterion_main!(benches);

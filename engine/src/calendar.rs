@@ -184,6 +184,48 @@ impl Calendar {
         (self.start_ms(day), self.start_ms(day.succ()))
     }
 
+    /// The noon-day that ends with the noon of `day`: [12:00 of the day before, 12:00 of `day`), so
+    /// that a night stays whole.
+    #[must_use]
+    pub fn noon_span(self, day: Day) -> Span {
+        Span {
+            day,
+            start_ms: self.noon_ms(day.pred()),
+            end_ms: self.noon_ms(day),
+        }
+    }
+
+    /// The noon-day to which the interval that ends at `instant_ms` (milliseconds since 1970 UTC)
+    /// belongs: what ends at noon sharp belongs to the noon-day that ends there.
+    #[must_use]
+    pub fn noon_span_of(self, instant_ms: i64) -> Span {
+        let mut span = self.noon_span(Day::of(self.local(instant_ms - 1).date()));
+        while instant_ms > span.end_ms {
+            span = self.noon_span(span.day.succ());
+        }
+        while instant_ms <= span.start_ms {
+            span = self.noon_span(span.day.pred());
+        }
+        span
+    }
+
+    /// The local clock at an instant (milliseconds since 1970 UTC), for words that people read.
+    #[must_use]
+    pub fn local_time(self, instant_ms: i64) -> NaiveDateTime {
+        self.local(instant_ms)
+    }
+
+    /// Local noon; where the clock skips it, the first instant after, where it comes twice, the first.
+    fn noon_ms(self, day: Day) -> i64 {
+        let noon = day.date().and_time(NaiveTime::MIN) + Duration::hours(12);
+        match self.zone.from_local_datetime(&noon) {
+            LocalResult::Single(instant) | LocalResult::Ambiguous(instant, _) => {
+                instant.timestamp_millis()
+            }
+            LocalResult::None => self.end_of_gap(noon),
+        }
+    }
+
     fn local(self, instant_ms: i64) -> NaiveDateTime {
         let utc = DateTime::from_timestamp_millis(instant_ms)
             .expect("event times and day edges lie within the years 1999 to 2101")
@@ -303,6 +345,25 @@ mod tests {
                 ms += 1_847_003;
             }
         }
+    }
+
+    #[test]
+    fn noon_days_keep_a_night_whole_over_a_clock_change() {
+        let noon_hours = |zone: &str, day: &str| {
+            let span = calendar(zone).noon_span(day.parse().expect("a day"));
+            (span.end_ms - span.start_ms) / 3_600_000
+        };
+        assert_eq!(noon_hours("Europe/Athens", "2026-03-29"), 23);
+        assert_eq!(noon_hours("Europe/Athens", "2026-03-30"), 24);
+        assert_eq!(noon_hours("Europe/Athens", "2026-10-25"), 25);
+        let of = |text: &str| {
+            let span = calendar("Europe/Athens").noon_span_of(at(text).ms());
+            span.day.to_string()
+        };
+        // 12:00 in Athens in winter is 10:00 UTC.
+        assert_eq!(of("2026-01-10T10:00:00Z"), "2026-01-10");
+        assert_eq!(of("2026-01-10T10:00:01Z"), "2026-01-11");
+        assert_eq!(of("2026-01-10T23:30:00Z"), "2026-01-11");
     }
 
     #[test]

@@ -19,11 +19,13 @@
 //! | `meter` | increases of cumulative counters: rollover, reset, glitch, suspect |
 //! | `track` | one sensor through time: its days in memory, and how they hang together |
 //! | `balance` | remainders: a meter less its parts |
+//! | [`detect`] | leak detectors: what the readings are evidence of |
 //! | [`settle`] | the entry: (held state, batch, now) → what changed |
 
 mod balance;
 pub mod calendar;
 mod day;
+pub mod detect;
 mod meter;
 pub mod reading;
 pub mod rows;
