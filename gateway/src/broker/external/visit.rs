@@ -8,8 +8,9 @@ use super::link::{Delivered, Fit, Granted, Heard, Link, Stuck, UNACKNOWLEDGED, W
 use super::outbox::Outbox;
 use crate::broker::intake::{Incoming, Line, Mapper, Reply, Submission};
 use crate::broker::limits::{EAGER_WITHIN, LAST_WORDS};
+use crate::broker::pass::pass;
 use crate::broker::stats::Stats;
-use crate::broker::{Message, Subscriber, name, now};
+use crate::broker::{Message, Qos, Subscriber, name, now};
 use crate::source::Belongs;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -362,7 +363,7 @@ impl<'a, M: Mapper> Visit<'a, M> {
         };
         self.ledger.owe(receipt, Due::AfterCommit);
         submission.settles += 1;
-        submission.incoming.push(Incoming {
+        let mut incoming = Incoming {
             origin: 0,
             topic,
             payload,
@@ -373,7 +374,11 @@ impl<'a, M: Mapper> Visit<'a, M> {
             props: None,
             decoded,
             passed: None,
-        });
+        };
+        if incoming.qos == Qos::AtMostOnce {
+            pass(&core.hub, &mut incoming);
+        }
+        submission.incoming.push(incoming);
     }
 
     async fn submit(&mut self, mut submission: Submission<M::Mapped>) -> Result<(), Over> {
