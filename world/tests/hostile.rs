@@ -147,7 +147,7 @@ fn conversation(corpus: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_spoilt_packets_hurts_nobody_else() {
-    let (sockets, rounds) = if long() { (16, 1500) } else { (4, 150) };
+    let (sockets, rounds) = if long() { (16, 14_000) } else { (4, 150) };
     eprintln!("seed {SEED}, {sockets} sockets, {rounds} connections each");
     let place = Place::new();
     let daemon = place.start();
