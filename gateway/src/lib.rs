@@ -11,6 +11,7 @@
 //! | [`access`] | who may do what |
 //! | [`broker`] | MQTT in and out |
 //! | [`ingest`] | the writer: gather, settle, commit, answer |
+//! | [`alert`] | alerts, their life and their notices |
 //! | [`store`] | redb: the log, blocks, rows |
 //! | [`rows`] | what is published, as JSON spells it |
 //! | [`tls`] | certificates and keys, from files |
@@ -24,6 +25,7 @@
 //! Under the feature `fuzz` there is a module of that name with entries for fuzzers.
 
 pub mod access;
+pub mod alert;
 pub mod app;
 mod board;
 pub mod broker;

@@ -1,0 +1,16 @@
+//! Alerts: what is held to be wrong, said to people until it is over.
+//!
+//! A detector, or the gateway itself, makes a [`Claim`]; what becomes of it is [`Told`]. An [`Alert`] is the life
+//! of a claim: pending, firing, acknowledged, snoozed, cleared, withdrawn. Each change that somebody should hear
+//! of is a [`Notice`] in the journal: the last notice of an alert agrees with its state. Nothing here does I/O
+//! or reads a clock.
+
+mod claim;
+mod id;
+mod life;
+mod outbox;
+
+pub use claim::{Claim, Cost, Flow, Severity, Start, Told};
+pub use id::AlertId;
+pub use life::{Action, Alert, Notice, State, What};
+pub use outbox::Outbox;

@@ -1,0 +1,24 @@
+//! Where notices wait until each channel has them.
+
+use super::Notice;
+
+/// What a channel's sender sees of the outbox. A notice stays until it was sent or is too old; what was
+/// sent and not yet [`sent`](Self::sent) when the power failed is sent once more, with the same
+/// [`key`](Notice::key).
+pub trait Outbox: Send + Sync + 'static {
+    /// Why it could not be read or written.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// The notices that wait for this channel, oldest first, at most `most`.
+    fn waiting(&self, channel: &str, most: usize) -> Result<Vec<Notice>, Self::Error>;
+
+    /// These need not be sent to it any more: they were, or they are too old.
+    fn sent(
+        &self,
+        channel: &str,
+        seqs: &[u64],
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Returns when there may be more waiting than before.
+    fn more(&self) -> impl Future<Output = ()> + Send;
+}
