@@ -38,6 +38,8 @@ use tokio::sync::{mpsc, watch};
 
 /// How long connections have to end when the gateway stops.
 const DRAIN: Duration = Duration::from_secs(5);
+/// Starts in a row without a seal or a clean end, before a large store is checked whole.
+const VERIFY_AFTER_STARTS: u32 = 3;
 
 /// Why the gateway does not run.
 #[derive(Debug, thiserror::Error)]
@@ -171,6 +173,7 @@ impl App {
         let config = Arc::new(config);
         let options = Options {
             generation,
+            verify_after_starts: VERIFY_AFTER_STARTS,
             ..Options::default()
         };
         let (known, hands) = (Arc::clone(&config), clock.clone());

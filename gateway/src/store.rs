@@ -31,6 +31,7 @@ mod rows;
 mod scan;
 mod seal;
 mod shield;
+mod starts;
 mod tables;
 mod types;
 mod view;
@@ -74,6 +75,9 @@ pub struct Options {
     pub letter_cap: u64,
     /// A file up to this long is read and checked whole when it is opened.
     pub verify_below_bytes: u64,
+    /// After so many starts in a row that reached neither a seal nor a clean end the file is read whole, however
+    /// long it is; 0: starts are not counted, as by those who only look.
+    pub verify_after_starts: u32,
     /// With a file longer than this every commit, not only a seal, records which pages are free:
     /// it writes more, and opening after a crash need not read the whole file to find out.
     pub quick_repair_above_bytes: u64,
@@ -101,6 +105,7 @@ impl Default for Options {
             late_cap: ROWS_CAP,
             letter_cap: ROWS_CAP,
             verify_below_bytes: VERIFY_BELOW_BYTES,
+            verify_after_starts: 0,
             quick_repair_above_bytes: QUICK_REPAIR_ABOVE_BYTES,
             ballast_bytes: BALLAST_BYTES,
         }
@@ -175,7 +180,20 @@ impl Store {
         };
         let ballast_bytes = options.ballast_bytes;
         let medium = Medium::Directory(place);
-        let opened = medium.open(options)?;
+        let opened = if options.verify_after_starts > 0
+            && starts::begin(dir) >= options.verify_after_starts
+        {
+            tracing::warn!(
+                path = %dir.join(FILE).display(),
+                "the last starts ended before anything was sealed: the store is checked whole"
+            );
+            medium.open(&Options {
+                verify_below_bytes: u64::MAX,
+                ..options.clone()
+            })?
+        } else {
+            medium.open(options)?
+        };
         if let (Lift::Done, Medium::Directory(place)) = (opened.lift, &medium) {
             // On a full disk there is none: the store does without.
             place.take_ballast(ballast_bytes)?;
@@ -330,6 +348,13 @@ impl Store {
         Ok(Committed { bytes })
     }
 
+    /// The starts before this one need not be counted any more.
+    fn came_to_something(&self) {
+        if let (true, Some(dir)) = (self.options.verify_after_starts > 0, self.medium.dir()) {
+            starts::succeed(dir);
+        }
+    }
+
     /// What the log holds since the last seal.
     #[must_use]
     pub fn tail(&self) -> Tail {
@@ -357,6 +382,9 @@ impl Store {
 impl Drop for Store {
     /// Closes the file even while views live: they find it closed.
     fn drop(&mut self) {
+        if self.failed.is_none() && !std::thread::panicking() {
+            self.came_to_something();
+        }
         let mut open = self
             .shared
             .open

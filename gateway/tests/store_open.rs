@@ -239,6 +239,44 @@ fn a_flipped_bit_in_a_large_file_does_not_stop_the_program() {
 }
 
 #[test]
+fn a_large_file_is_read_whole_after_starts_that_came_to_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path());
+    let whole = fs::read(dir.path().join(FILE)).unwrap();
+    let large = Options {
+        verify_below_bytes: 0,
+        verify_after_starts: 3,
+        ..options()
+    };
+    let unnoticed = |image: &[u8]| {
+        let disk = Disk::holding(image.to_vec());
+        Store::open_backend(disk, &large).is_ok()
+            && Store::open_backend(Disk::holding(image.to_vec()), &options()).is_err()
+    };
+    let mut dice = Dice(8);
+    let rotted = std::iter::repeat_with(|| {
+        let mut image = whole.clone();
+        let at = usize::try_from(dice.roll(whole.len() as u64)).unwrap();
+        image[at] ^= 1 << dice.roll(8);
+        image
+    });
+    let rotted = rotted.take(5000).find(|image| unnoticed(image));
+    let rotted = rotted.expect("one that only reading the whole file finds");
+    let start = |ended_early: &str| {
+        fs::write(dir.path().join(FILE), &rotted).unwrap();
+        fs::write(dir.path().join("sluice.starts"), ended_early).unwrap();
+        Store::open(dir.path(), &large)
+    };
+    drop(start("2").expect("two starts may be bad luck"));
+    assert!(
+        !dir.path().join("sluice.starts").exists(),
+        "a clean end is what they waited for"
+    );
+    let error = start("3").unwrap_err();
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error:?}");
+}
+
+#[test]
 fn a_store_that_is_open_is_locked() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), &options()).unwrap();

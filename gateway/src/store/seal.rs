@@ -68,6 +68,7 @@ impl Store {
         });
         self.failed = written.as_ref().err().map(StoreError::failure);
         let (checkpoint, sealed) = written?;
+        self.came_to_something();
         self.shared.overlay().clear();
         self.known.checkpoint = checkpoint;
         self.known.tail = super::Tail::default();
