@@ -52,6 +52,25 @@ fn the_seeds_message_is_a_reading_however_it_is_written() {
 }
 
 #[test]
+fn true_is_one_and_false_is_zero_at_any_depth() {
+    for (pointer, wrap) in [("/water_leak", "?"), ("/state/0", r#"{"state":[?]}"#)] {
+        let config = format!("[[source]]\ntopic = \"#\"\nvalue = \"{pointer}\"");
+        for (flag, value) in [("true", 1.0), ("false", 0.0)] {
+            let flat = format!(r#"{{"water_leak":{flag}}}"#);
+            let payload = match wrap {
+                "?" => flat,
+                wrap => wrap.replace('?', flag),
+            };
+            assert_eq!(
+                reading(&config, "bath/floor", &payload).value,
+                value,
+                "{payload}"
+            );
+        }
+    }
+}
+
+#[test]
 fn what_is_no_reading_is_a_letter_with_its_reason() {
     for (payload, code) in [
         ("", "not_json"),
@@ -82,10 +101,7 @@ fn what_is_no_reading_is_a_letter_with_its_reason() {
             r#"{"name":"TH1","timestamp":0,"value":""}"#,
             "missing_value",
         ),
-        (
-            r#"{"name":"TH1","timestamp":0,"value":true}"#,
-            "not_a_number",
-        ),
+        (r#"{"name":"TH1","timestamp":true,"value":1}"#, "bad_time"),
         (
             r#"{"name":"TH1","timestamp":0,"value":[1]}"#,
             "not_a_number",

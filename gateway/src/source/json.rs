@@ -20,7 +20,7 @@ use scalar::Scalar;
 pub struct Spec {
     /// The sensor's name; `None`: it comes from the topic.
     pub sensor: Option<Pointer>,
-    /// The value: a number, or a string that is one.
+    /// The value: a number, a string that is one, or `true` (1) or `false` (0).
     pub value: Pointer,
     /// The time and how to read it; `None`: the time of arrival.
     pub time: Option<(Pointer, TimeRule)>,

@@ -109,7 +109,7 @@ impl<'de> Visitor<'de> for AnyScalar {
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<Self::Value, E> {
-        Ok(Some(Scalar::Other(if value { "true" } else { "false" })))
+        Ok(Some(Scalar::Flag(value)))
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<Self::Value, E> {

@@ -18,6 +18,8 @@ pub(super) enum Scalar<'a> {
     Signed(i64),
     /// Any other number.
     Float(f64),
+    /// `true` or `false`: what a device says of itself.
+    Flag(bool),
     /// Neither string nor number; the word says which.
     Other(&'static str),
 }
@@ -27,8 +29,7 @@ impl Scalar<'_> {
     pub(super) fn owned<'a>(value: &Value) -> Option<Scalar<'a>> {
         Some(match value {
             Value::Null => return None,
-            Value::Bool(true) => Scalar::Other("true"),
-            Value::Bool(false) => Scalar::Other("false"),
+            Value::Bool(flag) => Scalar::Flag(*flag),
             Value::Array(_) => Scalar::Other("[…]"),
             Value::Object(_) => Scalar::Other("{…}"),
             Value::String(text) => Scalar::Text(Cow::Owned(text.clone())),
@@ -40,13 +41,14 @@ impl Scalar<'_> {
         })
     }
 
-    /// The finite number it is or spells.
+    /// The finite number it is or spells; `true` is 1, `false` is 0.
     pub(super) fn number(&self) -> Result<f64, Reason> {
         match self {
             Self::Text(text) => number::read(text),
             Self::Unsigned(_) | Self::Signed(_) | Self::Float(_) => {
                 number::finite(self.as_f64().unwrap_or(f64::NAN))
             }
+            Self::Flag(flag) => Ok(f64::from(*flag)),
             Self::Other(what) => Err(Reason::NotANumber((*what).into())),
         }
     }
@@ -59,7 +61,7 @@ impl Scalar<'_> {
                 Some(epoch) if rule.format.is_none() => TimeRule::read_epoch(epoch),
                 Some(_) | None => rule.read(&self.shown()),
             },
-            Self::Other(what) => Err(Reason::BadTime((*what).into())),
+            Self::Flag(_) | Self::Other(_) => Err(Reason::BadTime(self.shown())),
         }
     }
 
@@ -69,7 +71,7 @@ impl Scalar<'_> {
             Self::Text(text) => Some(Cow::Borrowed(text)),
             Self::Unsigned(number) => Some(Cow::Owned(number.to_string())),
             Self::Signed(number) => Some(Cow::Owned(number.to_string())),
-            Self::Float(_) | Self::Other(_) => None,
+            Self::Float(_) | Self::Flag(_) | Self::Other(_) => None,
         }
     }
 
@@ -80,6 +82,7 @@ impl Scalar<'_> {
             Self::Unsigned(number) => number.to_string().into(),
             Self::Signed(number) => number.to_string().into(),
             Self::Float(number) => number.to_string().into(),
+            Self::Flag(flag) => flag.to_string().into(),
             Self::Other(what) => (*what).into(),
         }
     }
@@ -93,7 +96,7 @@ impl Scalar<'_> {
             Self::Unsigned(number) => Some(*number as f64),
             Self::Signed(number) => Some(*number as f64),
             Self::Float(number) => Some(*number),
-            Self::Text(_) | Self::Other(_) => None,
+            Self::Text(_) | Self::Flag(_) | Self::Other(_) => None,
         }
     }
 }
