@@ -124,7 +124,7 @@ sluice.toml:60: wbe: is not a known key; did you mean "web"?
 }
 
 /// A configuration with one mistake, and what is said of it.
-const MISTAKES: [(&str, &str); 49] = [
+const MISTAKES: [(&str, &str); 78] = [
     (
         "[broker]\nsession_expiry = \"10s\"",
         "2: broker.session_expiry: \"10s\" is not within 1m to 3650d",
@@ -294,12 +294,128 @@ const MISTAKES: [(&str, &str); 49] = [
         "6: balance.name: \"w\" is taken by the balance on line 2; write another name",
     ),
     (
-        "[[detector]]\nkind = \"persit\"",
-        "2: detector.kind: \"persit\" is not one of persist, balance, daily, day_shock, base_load, silent, away",
+        "[[detector]]\nkind = \"persit\"\nafter = 1",
+        "2: detector.kind: \"persit\" is not one of persist, commissioning, high_flow, away, balance, daily, base_load, day_shock, silent, flag",
     ),
     (
-        "[[detector]]\nkind = \"silent\"\nafter = \"soon\"",
-        "3: detector.after: \"soon\" is not a duration; write a whole number and ms, s, m, h or d, such as \"15m\"",
+        "[[detector]]\nenabled = false",
+        "1: detector.kind: is missing; write one of persist, commissioning, high_flow, away, balance, daily, base_load, day_shock, silent, flag",
+    ),
+    (
+        "[[detector]]\nkind = \"silent\"\nafter = \"1h\"",
+        "3: detector.after: is not a known key; known here: kind, subject, enabled, dwell, intervals, learn_days",
+    ),
+    (
+        "[[detector]]\nkind = \"high_flow\"\nhour_rules = []",
+        "3: detector.hour_rules: is not a known key; known here: kind, subject, enabled, dwell",
+    ),
+    (
+        "[[detector]]\nkind = \"persist\"\ncritical = 5",
+        "3: detector.critical: is not a known key; did you mean \"critical_from\"?",
+    ),
+    (
+        "[[detector]]\nkind = \"persist\"\nwindow = \"soon\"",
+        "3: detector.window: \"soon\" is not a duration; write a whole number and ms, s, m, h or d, such as \"15m\" (duration: the shortest window whose flow is a day's ceiling)",
+    ),
+    (
+        "[[detector]]\nkind = \"persist\"\nwindow = \"5m\"",
+        "3: detector.window: \"5m\" is not within 15m to 12h (duration: the shortest window whose flow is a day's ceiling)",
+    ),
+    (
+        "[[detector]]\nkind = \"persist\"\ncritical_from = 0",
+        "3: detector.critical_from: 0 is not within 0.01..=100000 (L/h: a leak from this flow on is critical)",
+    ),
+    (
+        "[[detector]]\nkind = \"persist\"\nclear_share = 1",
+        "3: detector.clear_share: 1 is not within 0.01..=0.99 (share: an hour rule is over below this share of its threshold)",
+    ),
+    (
+        "[[detector]]\nkind = \"persist\"\nbase_days = 61",
+        "3: detector.base_days: 61 is not within 1..=60 (days: how many of the home's own ceilings a quantile is taken of, at most)",
+    ),
+    (
+        "[[detector]]\nkind = \"persist\"\nhour_rules = 3",
+        "3: detector.hour_rules: is of type integer; write a list of 1 to 7 rules such as [{ hours = 3, above = 300.0 }] (rules: a leak where every hour within so many had a ceiling above this, L/h)",
+    ),
+    (
+        "[[detector]]\nkind = \"persist\"\nhour_rules = []",
+        "3: detector.hour_rules: holds 0 rules; write a list of 1 to 7 rules such as [{ hours = 3, above = 300.0 }] (rules: a leak where every hour within so many had a ceiling above this, L/h)",
+    ),
+    (
+        "[[detector]]\nkind = \"persist\"\nhour_rules = [{ hours = 37, above = 3 }]",
+        "3: detector.hour_rules: rule 1: hours 37 is not within 1..=36; write { hours = 3, above = 300.0 } (rules: a leak where every hour within so many had a ceiling above this, L/h)",
+    ),
+    (
+        "[[detector]]\nkind = \"persist\"\nhour_rules = [3]",
+        "3: detector.hour_rules: rule 1 is of type integer; write { hours = 3, above = 300.0 } (rules: a leak where every hour within so many had a ceiling above this, L/h)",
+    ),
+    (
+        "[[detector]]\nkind = \"persist\"\nhigh_flow = [{ hours = 1, above = 900 }, { hours = 2 }]",
+        "3: detector.high_flow: rule 2: above is missing; write { hours = 3, above = 300.0 } (rules: a notice of high flow where every quarter hour within so many hours had a ceiling above this, L/h)",
+    ),
+    (
+        "[[detector]]\nkind = \"persist\"\nday_rules = [{ days = 2, above = 2, quantil = 0.9 }]",
+        "3: detector.day_rules: rule 1 has \"quantil\"; known there: days, above, quantile (rules: a leak where so many valid noon-days in a row had a ceiling above this, L/h; with a quantile the threshold is at least that of the home's own ceilings)",
+    ),
+    (
+        "[[detector]]\nkind = \"persist\"\nday_rules = [{ days = 2, above = 2, quantile = 95 }]",
+        "3: detector.day_rules: rule 1: quantile 95 is not within 0.01..=1; write { days = 2, above = 1.5, quantile = 0.95 } (rules: a leak where so many valid noon-days in a row had a ceiling above this, L/h; with a quantile the threshold is at least that of the home's own ceilings)",
+    ),
+    (
+        "[[detector]]\nkind = \"daily\"\nclear_share = 1.5",
+        "3: detector.clear_share: 1.5 is not within 0..=0.99 (share: it is over when the mean of the last days is under that of before and this share of the rise)",
+    ),
+    (
+        "[[detector]]\nkind = \"base_load\"\nfloor = 0",
+        "3: detector.floor: 0 is not within 0.001..=1000000 (W: the least deviation that is believed)",
+    ),
+    (
+        "[[detector]]\nkind = \"silent\"\nintervals = 2.5",
+        "3: detector.intervals: is of type float; write a whole number from 1 to 1000 (intervals: a sensor is silent without a reading for so many of its intervals)",
+    ),
+    (
+        "[[detector]]\nkind = \"silent\"\ndwell = \"90d\"",
+        "3: detector.dwell: \"90d\" is not within 0ms to 30d",
+    ),
+    (
+        "[[detector]]\nkind = \"silent\"\nsubject = \"a+b\"\nintervals = 2",
+        "3: detector.subject: \"a+b\" holds one of + # NUL, which no name can; write a name or a pattern such as \"*/water\"",
+    ),
+    (
+        "[[detector]]\nkind = \"flag\"\nsubject = \"*/leak\"",
+        "1: detector.flag: is missing; write leak, burst, flood or dry",
+    ),
+    (
+        "[[detector]]\nkind = \"flag\"\nflag = \"leak\"",
+        "1: detector.subject: is missing; write a name or a pattern such as \"*/water\"",
+    ),
+    (
+        "[[detector]]\nkind = \"flag\"\nsubject = \"a\"\nflag = \"drip\"",
+        "4: detector.flag: \"drip\" is not one of leak, burst, flood, dry",
+    ),
+    (
+        "[[detector]]\nkind = \"silent\"\nflag = \"leak\"",
+        "3: detector.flag: is not a known key; known here: kind, subject, enabled, dwell, intervals, learn_days",
+    ),
+    (
+        "[[detector]]\nkind = \"persist\"\nbase_least = 20\nbase_days = 10",
+        "4: detector.base_days: base_least, 20, is above base_days, 10: there would never be enough days; write a smaller base_least or a larger base_days",
+    ),
+    (
+        "[[detector]]\nkind = \"balance\"\nbase_days = 30",
+        "3: detector.base_days: light_least, 45, is above base_days, 30: noise would never be light; write a smaller light_least or a larger base_days",
+    ),
+    (
+        "[[detector]]\nkind = \"day_shock\"\nsubject = \"a\"\nbase_days = 10\n[[detector]]\nkind = \"day_shock\"\nbase_least = 12",
+        "4: detector.base_days: base_least, 12, is above base_days, 10: there would never be enough days; write a smaller base_least or a larger base_days",
+    ),
+    (
+        "[[detector]]\nkind = \"away\"\nstill = \"5d\"",
+        "3: detector.still: still, \"5d\", is above alive, \"3d\": the sensor would be dead before anybody is away; write a smaller still or a larger alive",
+    ),
+    (
+        "[[detector]]\nkind = \"persist\"\nenabled = false\n[[detector]]\nkind = \"persist\"\nsubject = \"a\"\nenabled = true",
+        "7: detector.enabled: is never reached: line 3 decides it for all of the same subjects; write the narrower subject first",
     ),
     (
         "[[alert.channel]]\ntype = \"ntfy\"\nurl = \"https://ntfy.sh\"",
@@ -403,6 +519,31 @@ parts = ["*/W1"]
             "sluice.toml:13: sensor.modulus: has no effect: it is for kind = \"meter\"",
             "sluice.toml:17: balance.meter: no [[sensor]] matches \"*/Wtot\"",
             "sluice.toml:18: balance.parts: no [[sensor]] matches \"*/W1\"",
+        ]
+    );
+}
+
+#[test]
+fn a_detector_that_says_nothing_or_is_about_nothing_is_warned_of() {
+    let text = r#"
+[[source]]
+topic = "a/#"
+[[sensor]]
+name = "*/W1"
+kind = "delta"
+[[detector]]
+kind = "persist"
+subject = "h1/W1"
+[[detector]]
+kind = "away"
+subject = "watr"
+enabled = false
+"#;
+    assert_eq!(
+        warnings(text),
+        [
+            "sluice.toml:8: detector.kind: says nothing: write enabled, dwell or a parameter beside it",
+            "sluice.toml:12: detector.subject: no [[sensor]] and no [[balance]] matches \"watr\"",
         ]
     );
 }

@@ -1,7 +1,7 @@
 //! What a valid configuration may ask for and this version does not do. Said instead of ignored: a
 //! protection that is not there must not look as if it were.
 
-use super::Config;
+use super::{Config, Tuning};
 
 /// Something that is configured and not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +26,12 @@ impl Config {
                 "[upstream]: nothing is forwarded by this version yet",
             ),
             (
-                !self.detectors.is_empty() || !self.alert.channels.is_empty(),
-                "[[detector]] and [[alert.channel]]: this version does not raise alerts yet",
+                self.detectors != Tuning::default(),
+                "[[detector]]: detectors do not run in this version yet",
+            ),
+            (
+                !self.alert.channels.is_empty(),
+                "[[alert.channel]]: this version does not raise alerts yet",
             ),
         ];
         let asked = |(is_asked, what): (bool, &'static str)| is_asked.then_some(what);

@@ -7,7 +7,7 @@ use super::raw::{Section, Sheet};
 use super::value::{choice, duration, parsed, path, zone};
 use crate::clock::TrustRule;
 
-use super::{ClockMode, Config, Site, Store, Time, broker, cross, mapping, services};
+use super::{ClockMode, Config, Site, Store, Time, broker, cross, detector, mapping, services};
 
 /// The longest site id.
 const MAX_SITE_ID: usize = 32;
@@ -57,6 +57,7 @@ fn sections(sheet: &Sheet<'_>, document: &DeTable<'_>) -> Config {
     let sources = mapping::sources(root.sections("source"), site.timezone);
     let sensors = mapping::sensors(root.sections("sensor"));
     let balances = mapping::balances(root.sections("balance"));
+    let detectors = detector::detectors(sheet, root.sections("detector"), &sensors, &balances);
     let web_section = root.section("web");
     let web_line = web_section.line_of("listen");
     let web = services::web(web_section);
@@ -73,7 +74,7 @@ fn sections(sheet: &Sheet<'_>, document: &DeTable<'_>) -> Config {
         sources: sources.into_iter().map(|placed| placed.value).collect(),
         sensors: sensors.into_iter().map(|placed| placed.value).collect(),
         balances: balances.into_iter().map(|placed| placed.value).collect(),
-        detectors: services::detectors(root.sections("detector")),
+        detectors,
         alert: services::alert(root.section("alert")),
         upstream: services::upstream(root.section("upstream")),
         web,

@@ -104,6 +104,17 @@ pub(super) fn positive(value: &DeValue<'_>) -> Parsed<f64> {
     }
 }
 
+/// A number within bounds.
+pub(super) fn within(allowed: RangeInclusive<f64>) -> impl Fn(&DeValue<'_>) -> Parsed<f64> {
+    move |value| match number(value)? {
+        number if allowed.contains(&number) => Ok(number),
+        number => {
+            let (low, high) = (allowed.start(), allowed.end());
+            Err(format!("{number} is not within {low}..={high}"))
+        }
+    }
+}
+
 /// A number that is not zero.
 pub(super) fn nonzero(value: &DeValue<'_>) -> Parsed<f64> {
     match number(value)? {
