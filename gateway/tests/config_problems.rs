@@ -549,6 +549,28 @@ enabled = false
 }
 
 #[test]
+fn litres_for_balances_of_water_and_of_energy_are_warned_of() {
+    let source = "[[source]]\ntopic = \"a/#\"\n[[sensor]]\nname = \"*\"\nkind = \"meter\"\n";
+    let balance =
+        |name: &str| format!("[[balance]]\nname = \"{name}\"\nmeter = \"{name}tot\"\nparts = []\n");
+    let detector = "[[detector]]\nkind = \"balance\"\nfloor = 1\nreach_days = 20\n";
+    let (water, energy) = (balance("w"), balance("e"));
+    assert_eq!(warnings(&format!("{source}{water}{detector}")), [""; 0]);
+    let of_one = detector.replace("floor", "subject = \"w\"\nfloor");
+    assert_eq!(
+        warnings(&format!("{source}{water}{energy}{of_one}")),
+        [""; 0]
+    );
+    assert_eq!(
+        warnings(&format!("{source}{water}{energy}{detector}")),
+        [
+            "sluice.toml:16: detector.floor: holds for every balance, litres of water and watt hours of energy alike; \
+             write the name of one into subject"
+        ]
+    );
+}
+
+#[test]
 fn listeners_that_serve_nobody_or_anybody_are_warned_of() {
     let of_broker = |text: &str| {
         let warnings = warnings(&format!("[broker]\n{text}\n[[source]]\ntopic = \"s/#\""));
@@ -682,6 +704,12 @@ fn what_would_protect_somebody_and_is_not_served_is_named() {
     assert_eq!(named.len(), 1, "{named:?}");
     assert!(named.iter().all(|u| matches!(u, Unserved::Protection(_))));
     assert_eq!(Config::home().unserved(), []);
+    let text = "[[detector]]\nkind = \"silent\"\nintervals = 4\n";
+    let named = Config::parse(text, "a.toml").expect("valid").unserved();
+    assert!(
+        matches!(named[..], [Unserved::Feature(what)] if what.starts_with("[[detector]]")),
+        "{named:?}"
+    );
 }
 
 #[test]

@@ -220,6 +220,7 @@ pub(super) fn detectors(
     let rules: Vec<Placed<Rule>> = sections.into_iter().filter_map(rule).collect();
     check::unreachable(sheet, &rules);
     check::nonsense(sheet, &rules);
+    check::mixed_amounts(sheet, &rules, balances);
     check::unknown_subjects(sheet, &rules, sensors, balances);
     Tuning {
         rules: rules.into_iter().map(|placed| placed.value).collect(),

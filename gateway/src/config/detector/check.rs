@@ -3,9 +3,9 @@
 
 use engine::detect::Parameters;
 
-use super::form::At;
+use super::form::{At, Form};
 use super::table::Row;
-use super::{Kind, Rule, settled};
+use super::{Kind, Rule, Setting, settled};
 use crate::config::raw::{Placed, Sheet};
 use crate::config::sensor::{Balance, SensorRule};
 
@@ -80,6 +80,29 @@ pub(super) fn nonsense(sheet: &Sheet<'_>, rules: &[Placed<Rule>]) {
                     "{low}, {least}, is above {high}, {most}: {else_what}; write a smaller {low} or a larger {high}"
                 );
                 sheet.problem(rule.line_of(key), format!("detector.{key}"), text);
+            }
+        }
+    }
+}
+
+/// An amount of every balance is one of litres and of watt hours.
+pub(super) fn mixed_amounts(
+    sheet: &Sheet<'_>,
+    rules: &[Placed<Rule>],
+    balances: &[Placed<Balance>],
+) {
+    let of_all = |rule: &&Placed<Rule>| {
+        rule.value.kind == Kind::Balance && rule.value.subject.is_none() && balances.len() > 1
+    };
+    for rule in rules.iter().filter(of_all) {
+        for Setting { row, .. } in &rule.value.settings {
+            if matches!(row.form, Form::Amount(_)) {
+                sheet.warn(
+                    rule.line_of(row.name),
+                    format!("detector.{}", row.name),
+                    "holds for every balance, litres of water and watt hours of energy alike; write the name of \
+                     one into subject",
+                );
             }
         }
     }
