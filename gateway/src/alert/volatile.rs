@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{Alert, AlertId, Notice};
+use super::{Alert, AlertId, Notice, What};
 
 /// Numbers from here on are of notices that are in no journal.
 const FIRST: u64 = 1 << 63;
@@ -20,6 +20,9 @@ pub const fn is_volatile(seq: u64) -> bool {
     seq >= FIRST
 }
 
+/// What a notice is, whatever its number: alert, episode, place in it, what happened.
+type Key = (AlertId, u32, u32, What);
+
 /// What is said from memory.
 #[derive(Debug, Default)]
 pub struct Volatile(Mutex<Said>);
@@ -29,12 +32,18 @@ struct Said {
     alerts: BTreeMap<AlertId, Alert>,
     /// Each for its channel, under the number that the journal would have given it.
     waiting: Vec<(String, Notice)>,
-    sent: BTreeSet<(String, u64)>,
+    sent: BTreeSet<(String, Key)>,
     /// The number that the journal gave in the end.
     numbers: BTreeMap<u64, u64>,
 }
 
 impl Volatile {
+    /// Whether anything is said from memory.
+    #[must_use]
+    pub fn speaks(&self) -> bool {
+        !self.lock().alerts.is_empty()
+    }
+
     /// The alerts that are not on disk as they are now.
     pub fn alerts(&self) -> BTreeMap<AlertId, Alert> {
         self.lock().alerts.clone()
@@ -66,25 +75,18 @@ impl Volatile {
         };
     }
 
-    /// Nothing of it will ever be on disk.
-    pub fn drop_all(&self) {
-        *self.lock() = Said::default();
-    }
-
-    /// Whether this notice was sent to this channel from memory; `seq` is the number it had here.
+    /// Whether this notice was sent to this channel from memory.
     #[must_use]
-    pub fn was_sent(&self, channel: &str, seq: u64) -> bool {
-        self.lock().sent.contains(&(channel.to_owned(), seq))
+    pub fn was_sent(&self, channel: &str, notice: &Notice) -> bool {
+        self.lock().was_sent(channel, notice)
     }
 
     /// What waits for a channel here, oldest first.
     #[must_use]
     pub fn waiting(&self, channel: &str, most: usize) -> Vec<Notice> {
         let said = self.lock();
-        let waits = said
-            .waiting
-            .iter()
-            .filter(|(to, notice)| to == channel && !said.sent.contains(&(to.clone(), notice.seq)));
+        let waits = said.waiting.iter();
+        let waits = waits.filter(|(to, notice)| to == channel && !said.was_sent(to, notice));
         let notices = waits.take(most).map(|(_, notice)| Notice {
             seq: FIRST | notice.seq,
             ..notice.clone()
@@ -101,7 +103,10 @@ impl Volatile {
         for seq in seqs {
             if is_volatile(*seq) {
                 let seq = seq & !FIRST;
-                said.sent.insert((channel.to_owned(), seq));
+                let held = said.waiting.iter().find(|(_, notice)| notice.seq == seq);
+                if let Some(key) = held.map(|(_, notice)| key(notice)) {
+                    said.sent.insert((channel.to_owned(), key));
+                }
                 kept.extend(said.numbers.get(&seq).copied());
             } else {
                 kept.push(*seq);
@@ -113,4 +118,20 @@ impl Volatile {
     fn lock(&self) -> MutexGuard<'_, Said> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Said {
+    fn was_sent(&self, channel: &str, notice: &Notice) -> bool {
+        self.sent.contains(&(channel.to_owned(), key(notice)))
+    }
+}
+
+fn key(notice: &Notice) -> Key {
+    let alert = &notice.alert;
+    (
+        alert.claim.id.clone(),
+        alert.episode,
+        alert.notices,
+        notice.what,
+    )
 }
