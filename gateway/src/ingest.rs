@@ -18,6 +18,7 @@ mod results;
 mod site;
 mod stats;
 mod users;
+mod wish;
 
 pub use command::{Command, Order, Outcome, Refusal};
 pub use outage::Standing;

@@ -1,0 +1,254 @@
+//! An alert as Home Assistant's two entities: a binary sensor that is on while it holds, and the button that says
+//! "I know".
+
+use serde::Serialize;
+
+use super::{Gateway, object};
+use crate::alert::{Alert, AlertId};
+
+/// The states of an alert that holds, whatever somebody said of it; as `state` of its JSON says them.
+const ON: &str =
+    "{{ 'ON' if value_json.state in ['firing', 'acknowledged', 'snoozed'] else 'OFF' }}";
+/// There is something to acknowledge.
+const MAY_ACKNOWLEDGE: &str =
+    "{{ 'online' if value_json.state in ['firing', 'snoozed'] else 'offline' }}";
+/// Who acknowledges with the button.
+const BY: &str = r#"{"by":"Home Assistant"}"#;
+const QOS: u8 = 1;
+
+/// What sort of entity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Platform {
+    BinarySensor,
+    Button,
+}
+
+impl Platform {
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::BinarySensor => "binary_sensor",
+            Self::Button => "button",
+        }
+    }
+}
+
+/// What both entities of an alert have in common.
+pub(super) struct Entity<'a> {
+    gateway: &'a Gateway,
+    id: &'a AlertId,
+    name: String,
+    class: Class,
+    /// Where the alert is retained.
+    state: String,
+}
+
+/// Home Assistant's word for what is sensed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Class {
+    /// Water where none should be.
+    Moisture,
+    /// Anything else. Silence too: `connectivity` would be on while all is well, and an alert is on while it is not.
+    Problem,
+}
+
+impl<'a> Entity<'a> {
+    pub(super) fn of(gateway: &'a Gateway, alert: &'a Alert) -> Self {
+        let claim = &alert.claim;
+        let leaks = Leaks::of(alert);
+        Self {
+            gateway,
+            id: &claim.id,
+            name: name(&claim.kind, &claim.subject, leaks),
+            class: match leaks {
+                Leaks::Water => Class::Moisture,
+                Leaks::Otherwise => Class::Problem,
+            },
+            state: format!("sluice/{}/alert/{}", gateway.site, claim.id),
+        }
+    }
+
+    fn status(&self) -> Availability {
+        Availability {
+            topic: format!("sluice/{}/status", self.gateway.site),
+            value_template: None,
+        }
+    }
+
+    fn device(&self) -> Device<'_> {
+        let Gateway {
+            site,
+            version,
+            page,
+        } = self.gateway;
+        Device {
+            identifiers: [format!("sluice-{site}")],
+            name: format!("Sluice {site}"),
+            manufacturer: "Sluice",
+            model: "MQTT edge gateway",
+            sw_version: version,
+            configuration_url: page.as_deref(),
+        }
+    }
+
+    fn origin(&self) -> Origin<'_> {
+        Origin {
+            name: "Sluice",
+            sw_version: &self.gateway.version,
+        }
+    }
+}
+
+/// Whether an alert is about water that runs away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leaks {
+    Water,
+    Otherwise,
+}
+
+impl Leaks {
+    fn of(alert: &Alert) -> Self {
+        let claim = &alert.claim;
+        let unit = claim.flow.as_ref().map(|flow| flow.unit.as_str());
+        let is_water = unit == Some("L/h") || claim.unit.as_deref() == Some("L");
+        // A device's own words, but for a pipe that has run dry.
+        let is_wet = claim.kind == "flag" && claim.rule != "dry";
+        if is_water || is_wet {
+            Self::Water
+        } else {
+            Self::Otherwise
+        }
+    }
+}
+
+/// What a person calls it; the device's name stands before it.
+fn name(kind: &str, subject: &str, leaks: Leaks) -> String {
+    let what = match (kind, leaks) {
+        ("persist" | "balance", Leaks::Water) => "Leak",
+        ("persist" | "balance", Leaks::Otherwise) => "Unexplained use",
+        ("daily", _) => "Daily use rose",
+        ("day_shock", _) => "Day above all others",
+        ("base_load", _) => "Base load rose",
+        ("away", _) => "Flow while nobody is there",
+        ("high_flow", _) => "High flow",
+        ("commissioning", _) => "Never at rest",
+        ("silent", _) => "No readings",
+        ("flag", _) => "The device's own alarm",
+        (other, _) => &capital(other),
+    };
+    if kind.starts_with(subject) {
+        what.to_owned() // "Store full" of the store
+    } else {
+        format!("{what}: {subject}")
+    }
+}
+
+/// `store_full` as `Store full`.
+fn capital(kind: &str) -> String {
+    let mut letters = kind.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    let rest = letters.map(|letter| if letter == '_' { ' ' } else { letter });
+    first.into_iter().chain(rest).collect()
+}
+
+/// `binary_sensor`
+#[derive(Serialize)]
+pub(super) struct Sensor<'a> {
+    name: &'a str,
+    unique_id: String,
+    default_entity_id: String,
+    device_class: Class,
+    state_topic: &'a str,
+    value_template: &'static str,
+    json_attributes_topic: &'a str,
+    availability: [Availability; 1],
+    qos: u8,
+    device: Device<'a>,
+    origin: Origin<'a>,
+}
+
+impl<'a> Sensor<'a> {
+    pub(super) fn of(entity: &'a Entity<'_>) -> Self {
+        let (site, id) = (&entity.gateway.site, entity.id);
+        Self {
+            name: &entity.name,
+            unique_id: object::unique_id(site, id, "alert"),
+            default_entity_id: object::entity_id(Platform::BinarySensor.word(), site, id, ""),
+            device_class: entity.class,
+            state_topic: &entity.state,
+            value_template: ON,
+            json_attributes_topic: &entity.state,
+            availability: [entity.status()],
+            qos: QOS,
+            device: entity.device(),
+            origin: entity.origin(),
+        }
+    }
+}
+
+/// `button`
+#[derive(Serialize)]
+pub(super) struct Button<'a> {
+    name: String,
+    unique_id: String,
+    default_entity_id: String,
+    icon: &'static str,
+    command_topic: String,
+    payload_press: &'static str,
+    availability: [Availability; 2],
+    availability_mode: &'static str,
+    qos: u8,
+    /// A retained one would be pressed again for whoever comes later.
+    retain: bool,
+    device: Device<'a>,
+    origin: Origin<'a>,
+}
+
+impl<'a> Button<'a> {
+    pub(super) fn of(entity: &'a Entity<'_>) -> Self {
+        let (site, id) = (&entity.gateway.site, entity.id);
+        let open = Availability {
+            topic: entity.state.clone(),
+            value_template: Some(MAY_ACKNOWLEDGE),
+        };
+        Self {
+            name: format!("Acknowledge {}", entity.name),
+            unique_id: object::unique_id(site, id, "ack"),
+            default_entity_id: object::entity_id(Platform::Button.word(), site, id, "_ack"),
+            icon: "mdi:check",
+            command_topic: format!("{}/ack", entity.state),
+            payload_press: BY,
+            availability: [entity.status(), open],
+            availability_mode: "all",
+            qos: QOS,
+            retain: false,
+            device: entity.device(),
+            origin: entity.origin(),
+        }
+    }
+}
+
+/// A topic that says whether an entity can be used: `online` or `offline`.
+#[derive(Serialize)]
+struct Availability {
+    topic: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value_template: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Device<'a> {
+    identifiers: [String; 1],
+    name: String,
+    manufacturer: &'static str,
+    model: &'static str,
+    sw_version: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    configuration_url: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Origin<'a> {
+    name: &'static str,
+    sw_version: &'a str,
+}
