@@ -9,8 +9,10 @@ mod claim;
 mod id;
 mod life;
 mod outbox;
+mod title;
 
 pub use claim::{Claim, Cost, Flow, Severity, Start, Told};
 pub use id::AlertId;
 pub use life::{Action, Alert, Notice, State, What};
 pub use outbox::Outbox;
+pub use title::title;

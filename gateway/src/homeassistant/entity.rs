@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::{Gateway, object};
-use crate::alert::{Alert, AlertId};
+use crate::alert::{Alert, AlertId, title};
 
 /// The states of an alert that holds, whatever somebody said of it; as `state` of its JSON says them.
 const ON: &str =
@@ -52,18 +52,29 @@ pub(super) enum Class {
     Problem,
 }
 
+impl Class {
+    fn of(kind: &str, rule: &str, unit: Option<&str>) -> Self {
+        let is_water = matches!(unit, Some("L/h" | "L"));
+        // A device's own words, but for a pipe that has run dry.
+        let is_wet = kind == "flag" && rule != "dry";
+        if is_water || is_wet {
+            Self::Moisture
+        } else {
+            Self::Problem
+        }
+    }
+}
+
 impl<'a> Entity<'a> {
     pub(super) fn of(gateway: &'a Gateway, alert: &'a Alert) -> Self {
         let claim = &alert.claim;
-        let leaks = Leaks::of(alert);
+        let flows = claim.flow.as_ref().map(|flow| flow.unit.as_str());
+        let unit = flows.or(claim.unit.as_deref());
         Self {
             gateway,
             id: &claim.id,
-            name: name(&claim.kind, &claim.subject, leaks),
-            class: match leaks {
-                Leaks::Water => Class::Moisture,
-                Leaks::Otherwise => Class::Problem,
-            },
+            name: title(&claim.kind, &claim.subject, unit),
+            class: Class::of(&claim.kind, &claim.rule, unit),
             state: format!("sluice/{}/alert/{}", gateway.site, claim.id),
         }
     }
@@ -97,58 +108,6 @@ impl<'a> Entity<'a> {
             sw_version: &self.gateway.version,
         }
     }
-}
-
-/// Whether an alert is about water that runs away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Leaks {
-    Water,
-    Otherwise,
-}
-
-impl Leaks {
-    fn of(alert: &Alert) -> Self {
-        let claim = &alert.claim;
-        let unit = claim.flow.as_ref().map(|flow| flow.unit.as_str());
-        let is_water = unit == Some("L/h") || claim.unit.as_deref() == Some("L");
-        // A device's own words, but for a pipe that has run dry.
-        let is_wet = claim.kind == "flag" && claim.rule != "dry";
-        if is_water || is_wet {
-            Self::Water
-        } else {
-            Self::Otherwise
-        }
-    }
-}
-
-/// What a person calls it; the device's name stands before it.
-fn name(kind: &str, subject: &str, leaks: Leaks) -> String {
-    let what = match (kind, leaks) {
-        ("persist" | "balance", Leaks::Water) => "Leak",
-        ("persist" | "balance", Leaks::Otherwise) => "Unexplained use",
-        ("daily", _) => "Daily use rose",
-        ("day_shock", _) => "Day above all others",
-        ("base_load", _) => "Base load rose",
-        ("away", _) => "Flow while nobody is there",
-        ("high_flow", _) => "High flow",
-        ("commissioning", _) => "Never at rest",
-        ("silent", _) => "No readings",
-        ("flag", _) => "The device's own alarm",
-        (other, _) => &capital(other),
-    };
-    if kind.starts_with(subject) {
-        what.to_owned() // "Store full" of the store
-    } else {
-        format!("{what}: {subject}")
-    }
-}
-
-/// `store_full` as `Store full`.
-fn capital(kind: &str) -> String {
-    let mut letters = kind.chars();
-    let first = letters.next().map(|first| first.to_ascii_uppercase());
-    let rest = letters.map(|letter| if letter == '_' { ' ' } else { letter });
-    first.into_iter().chain(rest).collect()
 }
 
 /// `binary_sensor`
