@@ -10,9 +10,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 mod alert;
+mod shown;
 pub mod when;
 
 pub use alert::Alert;
+pub(crate) use shown::{Shown, Stage, minutes, quantity};
 
 use crate::store::Flag;
 use engine::{Aggregate, DayRow, DiffKind, DiffRow, RestRow, SensorId};

@@ -15,8 +15,7 @@ use super::Web;
 use super::asked::Asked;
 use super::refusal::Refusal;
 use super::rows::{Sensor, Status};
-use super::when::Moment;
-use alerts::Shown;
+use crate::rows::{Shown, minutes};
 
 const STYLE: &str = include_str!("assets/sluice.css");
 
@@ -105,15 +104,6 @@ fn table(out: &mut String, sensors: &[Sensor]) -> fmt::Result {
         )?;
     }
     out.write_str("</tbody>\n</table>\n")
-}
-
-/// `2020-02-20 03:15 UTC`
-fn minutes(moment: Moment) -> String {
-    let text = moment.to_string();
-    match (text.get(..10), text.get(11..16)) {
-        (Some(day), Some(time)) => format!("{day} {time} UTC"),
-        (_, _) => text,
-    }
 }
 
 /// Text that a browser shows as it is, in content and in quoted attributes.

@@ -3,113 +3,13 @@
 
 use std::fmt::{self, Write as _};
 
-use serde::Deserialize;
-
-use super::{Escaped, minutes};
-use crate::alert::title;
+use super::Escaped;
+use crate::alert::State;
+use crate::rows::{Shown, Stage, minutes};
 use crate::web::reading::Unreadable;
-use crate::web::when::Moment;
 
 /// Alerts that are over and shown still; `sluice alerts` lists all.
 const OVER_SHOWN: usize = 8;
-
-/// What the page needs of an alert as the API spells it.
-#[derive(Debug, Deserialize)]
-pub(super) struct Shown {
-    id: String,
-    kind: String,
-    state: State,
-    severity: Severity,
-    subject: String,
-    since: Moment,
-    text: String,
-    advice: String,
-    #[serde(default)]
-    location: Option<String>,
-    #[serde(default)]
-    start: Option<Start>,
-    #[serde(default)]
-    ended: Option<Moment>,
-    #[serde(default)]
-    flow: Option<Flow>,
-    #[serde(default)]
-    amount: Option<f64>,
-    #[serde(default)]
-    unit: Option<String>,
-    #[serde(default)]
-    cost: Option<Cost>,
-    #[serde(default)]
-    by: Option<String>,
-    #[serde(default)]
-    snoozed_until: Option<Moment>,
-    #[serde(default)]
-    normal: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum State {
-    Pending,
-    Firing,
-    Acknowledged,
-    Snoozed,
-    Cleared,
-    Withdrawn,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Severity {
-    Info,
-    Warning,
-    Critical,
-}
-
-#[derive(Debug, Deserialize)]
-struct Start {
-    from: Option<Moment>,
-    until: Moment,
-}
-
-#[derive(Debug, Deserialize)]
-struct Flow {
-    low: f64,
-    best: f64,
-    high: f64,
-    unit: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct Cost {
-    amount: f64,
-    currency: String,
-}
-
-impl State {
-    const fn is_open(self) -> bool {
-        match self {
-            Self::Firing | Self::Acknowledged | Self::Snoozed => true,
-            Self::Pending | Self::Cleared | Self::Withdrawn => false,
-        }
-    }
-
-    const fn is_over(self) -> bool {
-        match self {
-            Self::Cleared | Self::Withdrawn => true,
-            Self::Pending | Self::Firing | Self::Acknowledged | Self::Snoozed => false,
-        }
-    }
-}
-
-impl Severity {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Critical => "critical",
-        }
-    }
-}
 
 /// Reads them out of the API's rows.
 pub(super) fn read(rows: Vec<serde_json::Value>) -> Result<Vec<Shown>, Unreadable> {
@@ -121,9 +21,9 @@ pub(super) fn read(rows: Vec<serde_json::Value>) -> Result<Vec<Shown>, Unreadabl
 /// Open ones, the worst first, then the newest; those that are over, the last to end first. A pending one is
 /// not shown: it was not said.
 pub(super) fn write(out: &mut String, alerts: &[Shown]) -> fmt::Result {
-    let mut open: Vec<&Shown> = alerts.iter().filter(|a| a.state.is_open()).collect();
+    let mut open: Vec<&Shown> = alerts.iter().filter(|a| a.stage() == Stage::Open).collect();
     open.sort_by(|a, b| (b.severity, b.since).cmp(&(a.severity, a.since)));
-    let mut over: Vec<&Shown> = alerts.iter().filter(|a| a.state.is_over()).collect();
+    let mut over: Vec<&Shown> = alerts.iter().filter(|a| a.stage() == Stage::Over).collect();
     over.sort_by_key(|alert| std::cmp::Reverse((alert.ended, alert.since)));
     if open.is_empty() {
         out.write_str("<p class=\"well\">No alerts.</p>\n")?;
@@ -199,95 +99,6 @@ fn ended(out: &mut String, alert: &Shown) -> fmt::Result {
         minutes(alert.since),
         Escaped(&alert.came_to()),
     )
-}
-
-impl Shown {
-    fn title(&self) -> String {
-        let flows = self.flow.as_ref().map(|flow| flow.unit.as_str());
-        title(&self.kind, &self.subject, flows.or(self.unit.as_deref()))
-    }
-
-    /// What is known of it, in the order in which people ask.
-    fn facts(&self) -> Vec<(&'static str, String)> {
-        let mut facts = Vec::new();
-        if let Some(place) = &self.location {
-            facts.push(("Where", place.clone()));
-        }
-        facts.push(("Since", self.beginning()));
-        if let Some(Flow {
-            low,
-            best,
-            high,
-            unit,
-        }) = &self.flow
-        {
-            let flow = format!("{best:.1} {unit} ({low:.1} to {high:.1})");
-            facts.push(("Flow", flow));
-        }
-        if let (Some(amount), Some(unit)) = (self.amount, &self.unit) {
-            facts.push(("So far", quantity(amount, unit)));
-        }
-        if let Some(Cost { amount, currency }) = &self.cost {
-            facts.push(("Cost so far", format!("{amount:.2} {currency}")));
-        }
-        facts
-    }
-
-    fn beginning(&self) -> String {
-        match &self.start {
-            None => minutes(self.since),
-            Some(Start { from: None, until }) => format!("before {}", minutes(*until)),
-            Some(Start {
-                from: Some(from),
-                until,
-            }) if from == until => minutes(*until),
-            Some(Start {
-                from: Some(from),
-                until,
-            }) => {
-                format!("between {} and {}", minutes(*from), minutes(*until))
-            }
-        }
-    }
-
-    /// What somebody said of it.
-    fn answered(&self) -> Option<String> {
-        let by = self.by.as_deref().unwrap_or("somebody");
-        match (self.state, self.snoozed_until) {
-            (State::Acknowledged, _) => Some(format!("Acknowledged by {by}.")),
-            (State::Snoozed, Some(until)) => {
-                Some(format!("Snoozed by {by} until {}.", minutes(until)))
-            }
-            (State::Snoozed, None) => Some(format!("Snoozed by {by}.")),
-            (State::Pending | State::Firing | State::Cleared | State::Withdrawn, _) => None,
-        }
-    }
-
-    fn came_to(&self) -> String {
-        match (self.amount, &self.unit, &self.cost) {
-            (
-                Some(amount),
-                Some(unit),
-                Some(Cost {
-                    amount: cost,
-                    currency,
-                }),
-            ) => {
-                format!("{}, {cost:.2} {currency}.", quantity(amount, unit))
-            }
-            (Some(amount), Some(unit), None) => format!("{}.", quantity(amount, unit)),
-            (Some(_) | None, _, _) => String::new(),
-        }
-    }
-}
-
-/// `118 L`, `3.4 L`, `12.5 kWh`.
-pub(in crate::web) fn quantity(amount: f64, unit: &str) -> String {
-    match unit {
-        "Wh" if amount >= 1000.0 => format!("{:.1} kWh", amount / 1000.0),
-        unit if amount >= 100.0 => format!("{amount:.0} {unit}"),
-        unit => format!("{amount:.1} {unit}"),
-    }
 }
 
 #[cfg(test)]
@@ -390,17 +201,5 @@ mod tests {
         })]);
         assert!(html.contains("Store full</h2>"), "{html}");
         assert!(!html.contains("<dt>Flow"), "{html}");
-    }
-
-    #[test]
-    fn quantities_are_as_exact_as_people_read_them() {
-        for (amount, unit, expected) in [
-            (3.42, "L", "3.4 L"),
-            (121.4, "L", "121 L"),
-            (999.0, "Wh", "999 Wh"),
-            (12_540.0, "Wh", "12.5 kWh"),
-        ] {
-            assert_eq!(quantity(amount, unit), expected);
-        }
     }
 }
