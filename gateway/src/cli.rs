@@ -4,6 +4,8 @@
 //! of the contract's. Errors are told and not handled here; nothing below decides what a number
 //! means.
 
+mod alert;
+mod answer;
 mod ask;
 mod check;
 mod demo;
@@ -75,6 +77,8 @@ enum Command {
     Diffs(show::SensorDaysArgs),
     /// Show what meters counted and their parts did not, day by day
     Rests(show::BalanceDaysArgs),
+    /// List what is wrong, and what was
+    Alerts(show::AlertsArgs),
     /// List messages and readings that were refused, with the reason
     Letters(show::LettersArgs),
     /// List readings that came too late and were set aside
@@ -83,6 +87,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Replace the value of a reading
     Correct(operate::CorrectArgs),
+    /// Answer alerts, and show what was said of them
+    Alert(alert::AlertArgs),
     /// Change and list the users of the broker
     User(user::UserArgs),
     /// Write readings to standard output
@@ -107,10 +113,12 @@ impl Command {
             | Self::Days(_)
             | Self::Diffs(_)
             | Self::Rests(_)
+            | Self::Alerts(_)
             | Self::Letters(_)
             | Self::Late(_)
             | Self::Explain(_)
             | Self::Correct(_)
+            | Self::Alert(_)
             | Self::User(_)
             | Self::Export(_)
             | Self::Replay(_)
@@ -152,10 +160,12 @@ fn obey(shared: &SharedArgs, command: Command) -> Outcome {
         Command::Days(args) => now(show::days(shared, args)),
         Command::Diffs(args) => now(show::diffs(shared, args)),
         Command::Rests(args) => now(show::rests(shared, args)),
+        Command::Alerts(args) => now(show::alerts(shared, args)),
         Command::Letters(args) => now(show::letters(shared, args)),
         Command::Late(args) => now(show::late(shared, args)),
         Command::Explain(args) => now(explain::run(shared, args)),
         Command::Correct(args) => now(operate::correct(shared, args)),
+        Command::Alert(args) => now(alert::run(shared, args)),
         Command::User(args) => user::run(shared, args),
         Command::Export(args) => now(export::run(shared, args)),
         Command::Replay(args) => now(replay::run(shared, args)),

@@ -10,9 +10,7 @@
 mod entity;
 mod object;
 
-use std::collections::BTreeMap;
-
-use crate::alert::{Alert, AlertId};
+use crate::rows::Alert;
 use entity::{Button, Entity, Platform, Sensor};
 
 /// Where Home Assistant says that it is there, on the broker that it uses.
@@ -43,70 +41,55 @@ pub enum Speech {
     TakenBack,
 }
 
-/// What is said of the alerts there are. Holds two messages of less than 2 KiB for each, so its bound is
-/// the alerts'.
-#[derive(Debug)]
+/// What a site says of its alerts.
+#[derive(Clone, Debug)]
 pub struct Discovery {
     gateway: Gateway,
     speech: Speech,
-    said: BTreeMap<String, Vec<u8>>,
 }
 
 impl Discovery {
-    /// Nothing said yet.
+    /// Of this gateway.
     #[must_use]
     pub fn new(gateway: Gateway, speech: Speech) -> Self {
-        Self {
-            gateway,
-            speech,
-            said: BTreeMap::new(),
+        Self { gateway, speech }
+    }
+
+    /// What is retained for an alert.
+    #[must_use]
+    pub fn of(&self, alert: &Alert) -> [Retained; 2] {
+        match self.speech {
+            Speech::Said => {
+                let entity = Entity::of(&self.gateway, alert);
+                let [sensor, button] = self.topics(&alert.id);
+                [
+                    (sensor, json(&Sensor::of(&entity))),
+                    (button, json(&Button::of(&entity))),
+                ]
+            }
+            Speech::TakenBack => self.gone(&alert.id),
         }
     }
 
-    /// What is to be said because of an alert as it is now; nothing where it was said already. Goes out after the
-    /// alert's own message, so that the new entity finds its state.
+    /// What is different now that an alert is this and was `before`. Goes out after the alert's own message,
+    /// so that a new entity finds its state.
     #[must_use]
-    pub fn hear(&mut self, alert: &Alert) -> Vec<Retained> {
-        let [sensor, button] = match self.speech {
-            Speech::Said => self.entities(alert),
-            Speech::TakenBack => self
-                .topics(&alert.claim.id)
-                .map(|topic| (topic, Vec::new())),
-        };
-        let is_news = |(topic, text): &Retained| self.said.get(topic) != Some(text);
-        let news: Vec<Retained> = [sensor, button].into_iter().filter(is_news).collect();
-        self.said.extend(news.iter().cloned());
-        news
+    pub fn news(&self, before: Option<&Alert>, now: &Alert) -> Vec<Retained> {
+        let before = before.map(|before| self.of(before));
+        let is_news = |said: &Retained| !before.iter().flatten().any(|before| before == said);
+        self.of(now).into_iter().filter(is_news).collect()
     }
 
-    /// What is to be said because an alert is forgotten. Goes out before the alert's own message is taken away,
-    /// or its entity would read nothing.
+    /// What is to be said because an alert is forgotten. Goes out before the alert's own message is taken away, or
+    /// its entity would read nothing.
     #[must_use]
-    pub fn forget(&mut self, id: &AlertId) -> Vec<Retained> {
-        let topics = self.topics(id).into_iter();
-        let known = topics.filter(|topic| self.said.remove(topic).is_some());
-        known.map(|topic| (topic, Vec::new())).collect()
+    pub fn gone(&self, id: &str) -> [Retained; 2] {
+        self.topics(id).map(|topic| (topic, Vec::new()))
     }
 
-    /// Everything that holds, once more: Home Assistant has come back.
-    pub fn again(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.said
-            .iter()
-            .map(|(topic, text)| (topic.as_str(), text.as_slice()))
-    }
-
-    fn topics(&self, id: &AlertId) -> [String; 2] {
+    fn topics(&self, id: &str) -> [String; 2] {
         [Platform::BinarySensor, Platform::Button]
             .map(|platform| object::config_topic(platform.word(), &self.gateway.site, id))
-    }
-
-    fn entities(&self, alert: &Alert) -> [Retained; 2] {
-        let entity = Entity::of(&self.gateway, alert);
-        let [sensor, button] = self.topics(&alert.claim.id);
-        [
-            (sensor, json(&Sensor::of(&entity))),
-            (button, json(&Button::of(&entity))),
-        ]
     }
 }
 

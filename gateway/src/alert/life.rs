@@ -89,6 +89,21 @@ pub enum What {
 }
 
 impl What {
+    /// What it is called.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Fired => "fired",
+            Self::Worsened => "worsened",
+            Self::Repeated => "repeated",
+            Self::Acknowledged => "acknowledged",
+            Self::Snoozed => "snoozed",
+            Self::Woken => "woken",
+            Self::Cleared => "cleared",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+
     /// The state that an alert is in after it.
     #[must_use]
     pub const fn state(self) -> State {

@@ -553,7 +553,8 @@ mod tests {
             | BrokerWrite::QueueRelease { .. }
             | BrokerWrite::QueuePop { .. }
             | BrokerWrite::UserSet { .. }
-            | BrokerWrite::UserDrop { .. } => None,
+            | BrokerWrite::UserDrop { .. }
+            | BrokerWrite::Alert(_) => None,
         });
         queued.map(String::from).collect()
     }

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::{Gateway, object};
-use crate::alert::{Alert, AlertId, title};
+use crate::rows::Alert;
 
 /// The states of an alert that holds, whatever somebody said of it; as `state` of its JSON says them.
 const ON: &str =
@@ -35,7 +35,7 @@ impl Platform {
 /// What both entities of an alert have in common.
 pub(super) struct Entity<'a> {
     gateway: &'a Gateway,
-    id: &'a AlertId,
+    id: &'a str,
     name: String,
     class: Class,
     /// Where the alert is retained.
@@ -53,11 +53,10 @@ pub(super) enum Class {
 }
 
 impl Class {
-    fn of(kind: &str, rule: &str, unit: Option<&str>) -> Self {
-        let is_water = matches!(unit, Some("L/h" | "L"));
+    fn of(alert: &Alert) -> Self {
         // A device's own words, but for a pipe that has run dry.
-        let is_wet = kind == "flag" && rule != "dry";
-        if is_water || is_wet {
+        let is_wet = alert.kind == "flag" && alert.rule != "dry";
+        if alert.is_of_water() || is_wet {
             Self::Moisture
         } else {
             Self::Problem
@@ -67,15 +66,12 @@ impl Class {
 
 impl<'a> Entity<'a> {
     pub(super) fn of(gateway: &'a Gateway, alert: &'a Alert) -> Self {
-        let claim = &alert.claim;
-        let flows = claim.flow.as_ref().map(|flow| flow.unit.as_str());
-        let unit = flows.or(claim.unit.as_deref());
         Self {
             gateway,
-            id: &claim.id,
-            name: title(&claim.kind, &claim.subject, unit),
-            class: Class::of(&claim.kind, &claim.rule, unit),
-            state: format!("sluice/{}/alert/{}", gateway.site, claim.id),
+            id: &alert.id,
+            name: alert.title(),
+            class: Class::of(alert),
+            state: format!("sluice/{}/alert/{}", gateway.site, alert.id),
         }
     }
 

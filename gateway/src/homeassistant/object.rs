@@ -1,9 +1,7 @@
 //! What an alert's entities are known by: in a topic, for good, and to people.
 
-use crate::alert::AlertId;
-
 /// `homeassistant/<platform>/sluice-<site>/<object>/config`; there a level is letters, digits, `_` and `-`.
-pub(super) fn config_topic(platform: &str, site: &str, id: &AlertId) -> String {
+pub(super) fn config_topic(platform: &str, site: &str, id: &str) -> String {
     format!(
         "homeassistant/{platform}/sluice-{site}/{}/config",
         level(id)
@@ -12,9 +10,9 @@ pub(super) fn config_topic(platform: &str, site: &str, id: &AlertId) -> String {
 
 /// The alert's id as such a level. No two ids have one: `_` is doubled, anything else that does not fit is `_`
 /// and its two hexadecimal digits.
-fn level(id: &AlertId) -> String {
-    let mut level = String::with_capacity(id.as_str().len());
-    for byte in id.as_str().bytes() {
+fn level(id: &str) -> String {
+    let mut level = String::with_capacity(id.len());
+    for byte in id.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' => level.push(char::from(byte)),
             b'_' => level.push_str("__"),
@@ -25,14 +23,14 @@ fn level(id: &AlertId) -> String {
 }
 
 /// What tells an entity from any other there, for good. A site holds no colon.
-pub(super) fn unique_id(site: &str, id: &AlertId, what: &str) -> String {
+pub(super) fn unique_id(site: &str, id: &str, what: &str) -> String {
     format!("sluice:{site}:{id}:{what}")
 }
 
 /// What people write in automations, as long as nobody gives it another name:
 /// `binary_sensor.sluice_home_balance_water`. Small letters, digits and `_`; two that come out the same are
 /// numbered there.
-pub(super) fn entity_id(platform: &str, site: &str, id: &AlertId, end: &str) -> String {
+pub(super) fn entity_id(platform: &str, site: &str, id: &str, end: &str) -> String {
     let mut name = String::new();
     for letter in format!("sluice_{site}_{id}").chars() {
         match letter {
@@ -48,10 +46,11 @@ pub(super) fn entity_id(platform: &str, site: &str, id: &AlertId, end: &str) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alert::AlertId;
 
     #[test]
     fn a_level_is_fit_for_discovery_and_no_two_alerts_share_one() {
-        let level = |subject| level(&AlertId::new("persist", subject));
+        let level = |subject| level(AlertId::new("persist", subject).as_str());
         assert_eq!(level("Wtot"), "persist-Wtot");
         assert_eq!(level("h0001/W_1"), "persist-h0001_3AW__1");
         assert_eq!(level("a b"), "persist-a_3D20b");
@@ -63,7 +62,7 @@ mod tests {
     fn a_name_for_automations_is_small_letters_and_single_underscores() {
         let id = AlertId::new("balance", "h0001/Küche Süd");
         assert_eq!(
-            entity_id("button", "my-home", &id, "_ack"),
+            entity_id("button", "my-home", id.as_str(), "_ack"),
             "button.sluice_my_home_balance_h0001_k_c3_bcche_20s_c3_bcd_ack"
         );
     }

@@ -1,44 +1,18 @@
 //! What is retained below `homeassistant/`, as Home Assistant's documentation wants it.
 
 use super::*;
-use crate::alert::{Claim, Flow, Severity, State};
 use serde_json::{Value, json};
 
 fn alert(kind: &str, subject: &str, unit: Option<&str>) -> Alert {
-    Alert {
-        claim: Claim {
-            id: AlertId::new(kind, subject),
-            kind: kind.to_owned(),
-            rule: String::new(),
-            subject: subject.to_owned(),
-            severity: Severity::Warning,
-            location: None,
-            raised_ms: 0,
-            flow: unit.map(|unit| Flow {
-                low: 4.0,
-                best: 5.0,
-                high: 6.0,
-                unit: unit.to_owned(),
-            }),
-            start: None,
-            amount: None,
-            unit: None,
-            cost: None,
-            text: "Water runs".to_owned(),
-            advice: "Close the stopcock".to_owned(),
-        },
-        state: State::Firing,
-        episode: 1,
-        notices: 1,
-        since_ms: 0,
-        fired_ms: Some(0),
-        ended_ms: None,
-        by: None,
-        acted_ms: None,
-        snoozed_until_ms: None,
-        repeats: 0,
-        normal: false,
-    }
+    let flow = unit.map(|unit| json!({"low": 4.0, "best": 5.0, "high": 6.0, "unit": unit}));
+    let row = json!({
+        "id": format!("{kind}-{subject}"), "kind": kind, "rule": "", "state": "firing", "severity": "warning",
+        "subject": subject, "location": null, "since": "2020-02-21T00:00:00Z",
+        "fired": "2020-02-21T00:00:00Z", "ended": null, "raised": "2020-02-21T00:00:00Z", "episode": 1,
+        "flow": flow, "start": null, "amount": null, "unit": null, "cost": null, "text": "Water runs",
+        "advice": "Close the stopcock", "by": null, "snoozed_until": null, "normal": false,
+    });
+    serde_json::from_value(row).expect("an alert")
 }
 
 fn discovery(speech: Speech) -> Discovery {
@@ -51,7 +25,7 @@ fn discovery(speech: Speech) -> Discovery {
 }
 
 /// Topics, and what is retained there; `null` where it is taken away.
-fn read(said: Vec<Retained>) -> Vec<(String, Value)> {
+fn read(said: impl IntoIterator<Item = Retained>) -> Vec<(String, Value)> {
     let value = |text: Vec<u8>| match text.as_slice() {
         b"" => Value::Null,
         json => serde_json::from_slice(json).expect("JSON"),
@@ -62,14 +36,14 @@ fn read(said: Vec<Retained>) -> Vec<(String, Value)> {
 }
 
 fn fields(alert: &Alert) -> [Value; 2] {
-    let said = read(discovery(Speech::Said).hear(alert));
+    let said = read(discovery(Speech::Said).of(alert));
     let fields: Vec<_> = said.into_iter().map(|(_, json)| json).collect();
     fields.try_into().expect("a sensor and a button")
 }
 
 #[test]
 fn a_leak_is_a_sensor_that_follows_the_alert_and_a_button_that_acknowledges_it() {
-    let said = read(discovery(Speech::Said).hear(&alert("balance", "water", Some("L/h"))));
+    let said = read(discovery(Speech::Said).of(&alert("balance", "water", Some("L/h"))));
     let device = json!({
         "identifiers": ["sluice-home"], "name": "Sluice home", "manufacturer": "Sluice",
         "model": "MQTT edge gateway", "sw_version": "1.2.3", "configuration_url": "http://192.0.2.7:8080/",
@@ -129,44 +103,28 @@ fn water_is_moisture_and_anything_else_a_problem() {
 }
 
 #[test]
-fn nothing_is_said_twice_but_when_home_assistant_comes_back() {
-    let mut discovery = discovery(Speech::Said);
-    let mut leak = alert("balance", "water", Some("L/h"));
-    let first = discovery.hear(&leak);
-    assert_eq!(first.len(), 2);
-    leak.state = State::Acknowledged;
-    leak.claim.text = "Water still runs".to_owned();
-    assert_eq!(
-        discovery.hear(&leak),
-        [],
-        "its state is told by its own message"
-    );
-    let again = discovery.again();
-    let again: Vec<_> = again
-        .map(|(topic, text)| (topic.to_owned(), text.to_vec()))
-        .collect();
-    assert_eq!(again, first);
+fn what_an_alert_comes_to_is_told_by_its_own_message_and_no_entity_is_described_twice() {
+    let discovery = discovery(Speech::Said);
+    let leak = alert("balance", "water", Some("L/h"));
+    assert_eq!(discovery.news(None, &leak), discovery.of(&leak));
+    let mut known = leak.clone();
+    known.state = "acknowledged".into();
+    known.text = "Water still runs".to_owned();
+    assert_eq!(discovery.news(Some(&leak), &known), []);
 }
 
 #[test]
-fn a_forgotten_alert_takes_its_entities_with_it_and_no_others() {
-    let mut discovery = discovery(Speech::Said);
-    drop(discovery.hear(&alert("balance", "water", Some("L/h"))));
-    let kept = discovery.hear(&alert("silent", "TH1", None));
-    let gone = read(discovery.forget(&AlertId::new("balance", "water")));
-    let topic = |platform| format!("homeassistant/{platform}/sluice-home/balance-water/config");
-    let expected = [topic("binary_sensor"), topic("button")].map(|topic| (topic, Value::Null));
-    assert_eq!(gone, expected);
-    let left: Vec<_> = discovery.again().map(|(topic, _)| topic).collect();
-    let kept: Vec<_> = kept.iter().map(|(topic, _)| topic.as_str()).collect();
-    assert_eq!(left, kept);
-    assert_eq!(discovery.forget(&AlertId::new("balance", "water")), []);
+fn a_forgotten_alert_takes_its_entities_with_it() {
+    let discovery = discovery(Speech::Said);
+    let topics = |said: [Retained; 2]| said.map(|(topic, _)| topic);
+    let gone = discovery.gone("balance-water");
+    assert!(gone.iter().all(|(_, text)| text.is_empty()), "{gone:?}");
+    let leak = alert("balance", "water", Some("L/h"));
+    assert_eq!(topics(gone), topics(discovery.of(&leak)));
 }
 
 #[test]
 fn switched_off_it_takes_back_what_an_earlier_start_has_said() {
-    let mut discovery = discovery(Speech::TakenBack);
-    let said = read(discovery.hear(&alert("balance", "water", Some("L/h"))));
-    assert_eq!(said.len(), 2);
+    let said = read(discovery(Speech::TakenBack).of(&alert("balance", "water", Some("L/h"))));
     assert!(said.iter().all(|(_, json)| json.is_null()), "{said:?}");
 }

@@ -1,51 +1,8 @@
-//! An alert's JSON as those read it who show it to people: the page, and the demo.
-//!
-//! What an alert need not have, it may leave out.
+//! An alert as people are shown it, on the page and by the demo: its fields in words.
 
-use serde::Deserialize;
-
+use super::alert::{Alert, Cost, Flow, Start};
 use super::when::Moment;
-use crate::alert::{Cost, Flow, Severity, State, title};
-
-/// What people are shown of an alert.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub(crate) struct Shown {
-    pub(crate) id: String,
-    pub(crate) kind: String,
-    pub(crate) state: State,
-    pub(crate) severity: Severity,
-    pub(crate) subject: String,
-    pub(crate) since: Moment,
-    pub(crate) text: String,
-    pub(crate) advice: String,
-    #[serde(default)]
-    pub(crate) location: Option<String>,
-    #[serde(default)]
-    pub(crate) start: Option<Start>,
-    #[serde(default)]
-    pub(crate) ended: Option<Moment>,
-    #[serde(default)]
-    pub(crate) flow: Option<Flow>,
-    #[serde(default)]
-    pub(crate) amount: Option<f64>,
-    #[serde(default)]
-    pub(crate) unit: Option<String>,
-    #[serde(default)]
-    pub(crate) cost: Option<Cost>,
-    #[serde(default)]
-    pub(crate) by: Option<String>,
-    #[serde(default)]
-    pub(crate) snoozed_until: Option<Moment>,
-    #[serde(default)]
-    pub(crate) normal: bool,
-}
-
-/// When it began, as far as readings tell.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub(crate) struct Start {
-    pub(crate) from: Option<Moment>,
-    pub(crate) until: Moment,
-}
+use crate::alert::{Severity, title};
 
 /// Whether there is something to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,19 +15,39 @@ pub(crate) enum Stage {
     Over,
 }
 
-impl Shown {
+impl Alert {
     /// What people call it.
     pub(crate) fn title(&self) -> String {
-        let flows = self.flow.as_ref().map(|flow| flow.unit.as_str());
-        title(&self.kind, &self.subject, flows.or(self.unit.as_deref()))
+        title(&self.kind, &self.subject, self.measure())
     }
 
+    /// Whether there is something to do.
     pub(crate) fn stage(&self) -> Stage {
-        match self.state {
-            State::Pending => Stage::Unsaid,
-            State::Firing | State::Acknowledged | State::Snoozed => Stage::Open,
-            State::Cleared | State::Withdrawn => Stage::Over,
+        match self.state.as_ref() {
+            "firing" | "acknowledged" | "snoozed" => Stage::Open,
+            "cleared" | "withdrawn" => Stage::Over,
+            _ => Stage::Unsaid,
         }
+    }
+
+    /// How bad it is.
+    pub(crate) fn grade(&self) -> Severity {
+        match self.severity.as_ref() {
+            "critical" => Severity::Critical,
+            "warning" => Severity::Warning,
+            _ => Severity::Info,
+        }
+    }
+
+    /// Whether it is about water.
+    pub(crate) fn is_of_water(&self) -> bool {
+        matches!(self.measure(), Some("L/h" | "L"))
+    }
+
+    /// The unit of what flows, or of what it came to.
+    fn measure(&self) -> Option<&str> {
+        let flows = self.flow.as_ref().map(|flow| flow.unit.as_str());
+        flows.or(self.unit.as_deref())
     }
 
     /// What is known of it, in the order in which people ask.
@@ -102,7 +79,7 @@ impl Shown {
     /// Since when.
     pub(crate) fn beginning(&self) -> String {
         match &self.start {
-            None => minutes(self.since),
+            None => minutes(self.raised),
             Some(Start { from: None, until }) => format!("before {}", minutes(*until)),
             Some(Start {
                 from: Some(from),
@@ -120,13 +97,10 @@ impl Shown {
     /// What somebody said of it.
     pub(crate) fn answered(&self) -> Option<String> {
         let by = self.by.as_deref().unwrap_or("somebody");
-        match (self.state, self.snoozed_until) {
-            (State::Acknowledged, _) => Some(format!("Acknowledged by {by}.")),
-            (State::Snoozed, Some(until)) => {
-                Some(format!("Snoozed by {by} until {}.", minutes(until)))
-            }
-            (State::Snoozed, None) => Some(format!("Snoozed by {by}.")),
-            (State::Pending | State::Firing | State::Cleared | State::Withdrawn, _) => None,
+        match (self.state.as_ref(), self.snoozed_until) {
+            ("acknowledged", _) => Some(format!("Acknowledged by {by}.")),
+            ("snoozed", Some(until)) => Some(format!("Snoozed by {by} until {}.", minutes(until))),
+            (_, _) => None,
         }
     }
 

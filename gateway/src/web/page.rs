@@ -15,7 +15,7 @@ use super::Web;
 use super::asked::Asked;
 use super::refusal::Refusal;
 use super::rows::{Sensor, Status};
-use crate::rows::{Shown, minutes};
+use crate::rows::{Alert, minutes};
 
 const STYLE: &str = include_str!("assets/sluice.css");
 
@@ -28,10 +28,7 @@ pub(super) fn routes() -> Router<Web> {
 async fn index(State(web): State<Web>, uri: Uri) -> Result<Html<String>, Refusal> {
     Asked::of(&uri, &[])?;
     let (status, sensors, alerts) = web
-        .read(|facts| {
-            let alerts = alerts::read(facts.alerts(None)?)?;
-            Ok((facts.status()?, facts.sensors()?, alerts))
-        })
+        .read(|facts| Ok((facts.status()?, facts.sensors()?, facts.alerts()?)))
         .await?;
     page(&status, &sensors, &alerts)
         .map(Html)
@@ -46,7 +43,7 @@ async fn style() -> Response {
     (headers, STYLE).into_response()
 }
 
-fn page(status: &Status, sensors: &[Sensor], alerts: &[Shown]) -> Result<String, fmt::Error> {
+fn page(status: &Status, sensors: &[Sensor], alerts: &[Alert]) -> Result<String, fmt::Error> {
     let mut out = String::new();
     let site = Escaped(&status.site);
     write!(

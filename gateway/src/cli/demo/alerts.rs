@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::story::Voice;
-use crate::alert::{Severity, State};
+use crate::alert::Severity;
 use crate::cli::ask::Gateway;
 use crate::cli::exit::Outcome;
 use crate::cli::table::{Column, Look, dash, printable, table};
-use crate::rows::{Shown, Stage, minutes, quantity};
+use crate::rows::{Alert, Alerts as Listed, Stage, Word, minutes, quantity};
 
 /// How often the API is asked while the demo runs.
 const ASK_EVERY: Duration = Duration::from_millis(200);
@@ -18,13 +18,7 @@ const ASK_EVERY: Duration = Duration::from_millis(200);
 /// Whom to ask, and what was told already.
 pub(super) struct Alerts {
     gateway: Gateway,
-    told: BTreeMap<String, State>,
-}
-
-/// `GET /api/v1/alerts`
-#[derive(serde::Deserialize)]
-struct Listed {
-    alerts: Vec<Shown>,
+    told: BTreeMap<String, Word>,
 }
 
 impl Alerts {
@@ -35,7 +29,7 @@ impl Alerts {
         })
     }
 
-    async fn ask(&self) -> anyhow::Result<Vec<Shown>> {
+    async fn ask(&self) -> anyhow::Result<Vec<Alert>> {
         let listed: Listed = self.gateway.get("/api/v1/alerts", &[]).await?;
         Ok(listed.alerts)
     }
@@ -61,21 +55,21 @@ impl Alerts {
     }
 
     /// The sentence that an alert is worth now, if it was not told yet.
-    fn news(&mut self, alert: &Shown) -> Option<String> {
-        let before = self.told.insert(alert.id.clone(), alert.state);
-        if before == Some(alert.state) {
+    fn news(&mut self, alert: &Alert) -> Option<String> {
+        let before = self.told.insert(alert.id.clone(), alert.state.clone());
+        if before.as_ref() == Some(&alert.state) {
             return None;
         }
-        let (what, words) = (alert.title(), printable(&alert.text));
-        match (alert.state, before) {
-            (State::Firing, _) => Some(format!(
-                ">>> {}: {what}. {words}",
-                alert.severity.word().to_uppercase()
+        let what = printable(&alert.title());
+        match alert.state.as_ref() {
+            "firing" => Some(format!(
+                ">>> {}: {what}. {}",
+                alert.grade().word().to_uppercase(),
+                printable(&alert.text)
             )),
-            (State::Cleared, Some(_)) => Some(format!(">>> over: {what}")),
-            (State::Withdrawn, Some(_)) => Some(format!(">>> taken back: {what}")),
-            (State::Cleared | State::Withdrawn, None)
-            | (State::Pending | State::Acknowledged | State::Snoozed, _) => None,
+            "cleared" if before.is_some() => Some(format!(">>> over: {what}")),
+            "withdrawn" if before.is_some() => Some(format!(">>> taken back: {what}")),
+            _ => None,
         }
     }
 
@@ -86,15 +80,13 @@ impl Alerts {
     }
 }
 
-fn in_words(alerts: &[Shown], days: u32, look: Look) -> String {
-    let said: Vec<&Shown> = alerts
+fn in_words(alerts: &[Alert], days: u32, look: Look) -> String {
+    let said: Vec<&Alert> = alerts
         .iter()
         .filter(|a| a.stage() != Stage::Unsaid)
         .collect();
     let leaks = said.iter().filter(|alert| {
-        alert.severity >= Severity::Warning
-            && alert.flow.is_some()
-            && alert.state != State::Withdrawn
+        alert.grade() >= Severity::Warning && alert.flow.is_some() && alert.state != "withdrawn"
     });
     let mut text = String::new();
     if leaks.count() == 0 {
@@ -124,7 +116,7 @@ fn in_words(alerts: &[Shown], days: u32, look: Look) -> String {
     text
 }
 
-fn row(alert: &Shown) -> Vec<String> {
+fn row(alert: &Alert) -> Vec<String> {
     let flow = alert.flow.as_ref();
     let flow = flow.map(|flow| format!("{:.1} {}", flow.best, flow.unit));
     let amount = alert.amount.zip(alert.unit.as_deref());
@@ -134,9 +126,9 @@ fn row(alert: &Shown) -> Vec<String> {
     let since = alert.start.as_ref().and_then(|start| start.from);
     vec![
         printable(&alert.title()),
-        format!("{}, {}", alert.severity.word(), alert.state.word()),
+        format!("{}, {}", alert.severity, alert.state),
         alert.location.as_deref().map_or_else(dash, printable),
-        minutes(since.unwrap_or(alert.since)),
+        minutes(since.unwrap_or(alert.raised)),
         flow.unwrap_or_else(dash),
         amount.unwrap_or_else(dash),
         cost.unwrap_or_else(dash),
@@ -148,10 +140,12 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn leak(state: &str) -> Shown {
+    fn leak(state: &str) -> Alert {
         let row = json!({
             "id": "balance-water", "kind": "balance", "rule": "rise", "state": state, "severity": "warning",
-            "subject": "water", "location": "main", "since": "2020-02-21T00:00:00Z",
+            "subject": "water", "location": "main", "since": "2020-02-21T00:00:00Z", "fired": null,
+            "ended": null, "raised": "2020-02-21T00:00:00Z", "episode": 1, "by": null, "snoozed_until": null,
+            "normal": false,
             "flow": {"low": 4.2, "best": 5.04, "high": 5.9, "unit": "L/h"},
             "start": {"from": "2020-02-20T00:00:00Z", "until": "2020-02-21T00:00:00Z"},
             "amount": 721.0, "unit": "L", "cost": {"amount": 2.884, "currency": "EUR"},

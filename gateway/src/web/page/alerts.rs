@@ -4,27 +4,20 @@
 use std::fmt::{self, Write as _};
 
 use super::Escaped;
-use crate::alert::State;
-use crate::rows::{Shown, Stage, minutes};
-use crate::web::reading::Unreadable;
+use crate::rows::{Alert, Stage};
 
 /// Alerts that are over and shown still; `sluice alerts` lists all.
 const OVER_SHOWN: usize = 8;
-
-/// Reads them out of the API's rows.
-pub(super) fn read(rows: Vec<serde_json::Value>) -> Result<Vec<Shown>, Unreadable> {
-    let rows = rows.into_iter().map(serde_json::from_value);
-    rows.collect::<Result<_, _>>()
-        .map_err(|error| Unreadable::new("the alerts", error))
-}
+/// What a snooze's form sends along.
+const A_DAY: &str = "<input type=\"hidden\" name=\"for\" value=\"1d\">";
 
 /// Open ones, the worst first, then the newest; those that are over, the last to end first. A pending one is
 /// not shown: it was not said.
-pub(super) fn write(out: &mut String, alerts: &[Shown]) -> fmt::Result {
-    let mut open: Vec<&Shown> = alerts.iter().filter(|a| a.stage() == Stage::Open).collect();
-    open.sort_by(|a, b| (b.severity, b.since).cmp(&(a.severity, a.since)));
-    let mut over: Vec<&Shown> = alerts.iter().filter(|a| a.stage() == Stage::Over).collect();
-    over.sort_by_key(|alert| std::cmp::Reverse((alert.ended, alert.since)));
+pub(super) fn write(out: &mut String, alerts: &[Alert]) -> fmt::Result {
+    let mut open: Vec<&Alert> = alerts.iter().filter(|a| a.stage() == Stage::Open).collect();
+    open.sort_by(|a, b| (b.grade(), b.raised).cmp(&(a.grade(), a.raised)));
+    let mut over: Vec<&Alert> = alerts.iter().filter(|a| a.stage() == Stage::Over).collect();
+    over.sort_by_key(|alert| std::cmp::Reverse((alert.ended, alert.raised)));
     if open.is_empty() {
         out.write_str("<p class=\"well\">No alerts.</p>\n")?;
     }
@@ -41,8 +34,8 @@ pub(super) fn write(out: &mut String, alerts: &[Shown]) -> fmt::Result {
     out.write_str("</ul>\n</section>\n")
 }
 
-fn banner(out: &mut String, alert: &Shown) -> fmt::Result {
-    let severity = alert.severity.word();
+fn banner(out: &mut String, alert: &Alert) -> fmt::Result {
+    let severity = alert.grade().word();
     write!(
         out,
         "<article class=\"alert {severity}\">\n<h2><span class=\"severity\">{severity}</span> {}</h2>\n<p>{}</p>\n<dl>\n",
@@ -66,37 +59,34 @@ fn banner(out: &mut String, alert: &Shown) -> fmt::Result {
     }
     out.write_str("<div class=\"answers\">\n")?;
     let answers = [
-        ("ack", "Acknowledge", alert.state != State::Acknowledged),
-        ("snooze", "Snooze 1 day", true),
-        ("normal", "This was normal", true),
+        ("ack", "Acknowledge", ""),
+        ("snooze", "Snooze 1 day", A_DAY),
+        ("normal", "This was normal", ""),
     ];
-    for (path, words, _) in answers.into_iter().filter(|(_, _, is_offered)| *is_offered) {
+    let is_known = alert.state == "acknowledged";
+    for (path, words, field) in answers.into_iter().skip(usize::from(is_known)) {
         writeln!(
             out,
-            "<form method=\"post\" action=\"/alerts/{}/{path}\"><button>{words}</button></form>",
+            "<form method=\"post\" action=\"/api/v1/alerts/{}/{path}\">{field}<button>{words}</button></form>",
             Escaped(&alert.id)
         )?;
     }
     out.write_str("</div>\n</article>\n")
 }
 
-fn ended(out: &mut String, alert: &Shown) -> fmt::Result {
-    let how = match (alert.state, alert.normal) {
-        (_, true) => "normal",
-        (State::Withdrawn, false) => "taken back by late readings",
-        (
-            State::Cleared | State::Pending | State::Firing | State::Acknowledged | State::Snoozed,
-            false,
-        ) => "over",
+fn ended(out: &mut String, alert: &Alert) -> fmt::Result {
+    let how = if alert.normal {
+        "this was normal"
+    } else if alert.state == "withdrawn" {
+        "taken back by late readings"
+    } else {
+        "over"
     };
-    let until = alert
-        .ended
-        .map_or_else(String::new, |ended| format!(" to {}", minutes(ended)));
     writeln!(
         out,
-        "<li><strong>{}</strong> {}{until}, {how}. {}</li>",
+        "<li><strong>{}</strong>: {how}. Since {}. {}</li>",
         Escaped(&alert.title()),
-        minutes(alert.since),
+        alert.beginning(),
         Escaped(&alert.came_to()),
     )
 }
@@ -110,7 +100,7 @@ mod tests {
         json!({
             "id": "balance-water", "kind": "balance", "rule": "rise", "state": state, "severity": "warning",
             "subject": "water", "location": "main", "since": "2020-02-21T00:00:00Z",
-            "fired": "2020-02-21T00:00:00Z", "ended": null, "episode": 1,
+            "fired": "2020-02-21T00:00:00Z", "ended": null, "raised": "2020-02-21T00:00:00Z", "episode": 1,
             "flow": {"low": 4.2, "best": 5.04, "high": 5.9, "unit": "L/h"},
             "start": {"from": "2020-02-20T00:00:00Z", "until": "2020-02-21T00:00:00Z"},
             "amount": 121.0, "unit": "L", "cost": {"amount": 0.484, "currency": "EUR"},
@@ -128,7 +118,9 @@ mod tests {
 
     fn page(rows: Vec<Value>) -> String {
         let mut out = String::new();
-        write(&mut out, &read(rows).expect("rows of the API")).expect("a String takes all");
+        let rows = rows.into_iter().map(serde_json::from_value);
+        let alerts: Vec<Alert> = rows.collect::<Result<_, _>>().expect("rows of the API");
+        write(&mut out, &alerts).expect("a String takes all");
         out
     }
 
@@ -145,9 +137,9 @@ mod tests {
             "<dt>So far</dt><dd>121 L</dd>",
             "<dt>Cost so far</dt><dd>0.48 EUR</dd>",
             "<p class=\"advice\">Close the stopcock</p>",
-            "action=\"/alerts/balance-water/ack\"><button>Acknowledge</button>",
-            "action=\"/alerts/balance-water/snooze\"><button>Snooze 1 day</button>",
-            "action=\"/alerts/balance-water/normal\"><button>This was normal</button>",
+            "action=\"/api/v1/alerts/balance-water/ack\"><button>Acknowledge</button>",
+            "action=\"/api/v1/alerts/balance-water/snooze\"><input type=\"hidden\" name=\"for\" value=\"1d\"><button>Snooze 1 day</button>",
+            "action=\"/api/v1/alerts/balance-water/normal\"><button>This was normal</button>",
         ] {
             assert!(html.contains(part), "{part} is not in {html}");
         }
@@ -178,7 +170,7 @@ mod tests {
         );
         assert_eq!(html.matches("<li>").count(), 1, "{html}");
         assert!(
-            html.contains("to 2020-02-23 00:00 UTC, over. 121 L, 0.48 EUR."),
+            html.contains("over. Since between 2020-02-20 00:00 UTC and 2020-02-21 00:00 UTC. 121 L, 0.48 EUR."),
             "{html}"
         );
         assert!(!html.contains("<form"), "{html}");
@@ -195,10 +187,11 @@ mod tests {
 
     #[test]
     fn an_alert_of_the_gateway_itself_needs_neither_flow_nor_place() {
-        let html = page(vec![json!({
-            "id": "store-full", "kind": "store_full", "state": "firing", "severity": "critical",
-            "subject": "store", "since": "2020-02-21T00:00:00Z", "text": "The disk is full", "advice": "Make room",
-        })]);
+        let bare = json!({
+            "id": "store-full", "kind": "store_full", "severity": "critical", "subject": "store", "location": null,
+            "start": null, "flow": null, "amount": null, "unit": null, "cost": null, "text": "The disk is full",
+        });
+        let html = page(vec![with(leak("firing"), &bare)]);
         assert!(html.contains("Store full</h2>"), "{html}");
         assert!(!html.contains("<dt>Flow"), "{html}");
     }
