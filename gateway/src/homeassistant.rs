@@ -10,6 +10,7 @@
 mod entity;
 mod object;
 
+use crate::config::Config;
 use crate::rows::Alert;
 use entity::{Button, Entity, Platform, Sensor};
 
@@ -17,6 +18,9 @@ use entity::{Button, Entity, Platform, Sensor};
 pub const BIRTH_TOPIC: &str = "homeassistant/status";
 /// What it says there.
 pub const BIRTH: &[u8] = b"online";
+
+/// The state of an alert that was not said, and may never be.
+const UNSAID: &str = "pending";
 
 /// A retained message: its topic, and what it says; nothing where it is to go.
 pub type Retained = (String, Vec<u8>);
@@ -55,6 +59,25 @@ impl Discovery {
         Self { gateway, speech }
     }
 
+    /// As it is configured.
+    #[must_use]
+    pub fn configured(config: &Config) -> Self {
+        let listen = config.web.listen;
+        // The page of a phone's own loopback is not ours, and where everywhere is nobody knows.
+        let is_elsewhere = !listen.ip().is_loopback() && !listen.ip().is_unspecified();
+        let speech = if config.homeassistant.discovery {
+            Speech::Said
+        } else {
+            Speech::TakenBack
+        };
+        let gateway = Gateway {
+            site: config.site.id.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            page: is_elsewhere.then(|| format!("http://{listen}/")),
+        };
+        Self::new(gateway, speech)
+    }
+
     /// What is retained for an alert.
     #[must_use]
     pub fn of(&self, alert: &Alert) -> [Retained; 2] {
@@ -71,10 +94,14 @@ impl Discovery {
         }
     }
 
-    /// What is different now that an alert is this and was `before`. Goes out after the alert's own message,
-    /// so that a new entity finds its state.
+    /// What is different now that an alert is this and was `before`: nothing for one that was not said yet. Goes
+    /// out after the alert's own message, so that a new entity finds its state.
     #[must_use]
     pub fn news(&self, before: Option<&Alert>, now: &Alert) -> Vec<Retained> {
+        if now.state == UNSAID {
+            return Vec::new();
+        }
+        let before = before.filter(|before| before.state != UNSAID);
         let before = before.map(|before| self.of(before));
         let is_news = |said: &Retained| !before.iter().flatten().any(|before| before == said);
         self.of(now).into_iter().filter(is_news).collect()

@@ -11,6 +11,9 @@ const NAME_CHARS: usize = 64;
 /// Who, where nobody says.
 const SOMEBODY: &str = "MQTT";
 
+/// What Home Assistant is told again at most, however often somebody says that it came.
+const ECHO_EVERY_MS: u64 = 5_000;
+
 /// What is asked.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
@@ -67,6 +70,33 @@ fn who(payload: &[u8], publisher: Option<&str>) -> String {
 fn clean(name: &str) -> String {
     let printed = name.trim().chars().filter(|letter| !letter.is_control());
     printed.take(NAME_CHARS).collect()
+}
+
+/// Whether discovery is to be said again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Echo {
+    is_asked: bool,
+    said_ms: Option<u64>,
+}
+
+impl Echo {
+    /// Somebody asks.
+    pub(super) fn ask(&mut self) {
+        self.is_asked = true;
+    }
+
+    /// Whether to say it now; it counts as said.
+    pub(super) fn is_due(&mut self, monotonic_ms: u64) -> bool {
+        let rested = |said: u64| monotonic_ms.saturating_sub(said) >= ECHO_EVERY_MS;
+        let is_due = self.is_asked && self.said_ms.is_none_or(rested);
+        if is_due {
+            *self = Self {
+                is_asked: false,
+                said_ms: Some(monotonic_ms),
+            };
+        }
+        is_due
+    }
 }
 
 #[cfg(test)]
@@ -130,6 +160,20 @@ mod tests {
         assert_eq!(wish(BIRTH_TOPIC, "online", false), Wish::SayAgain);
         assert_eq!(wish(BIRTH_TOPIC, "online", true), Wish::SayAgain);
         assert_eq!(wish(BIRTH_TOPIC, "offline", false), Wish::None);
+    }
+
+    #[test]
+    fn who_asks_again_and_again_is_answered_every_five_seconds() {
+        let mut echo = Echo::default();
+        let answered: Vec<u64> = (0..20_000)
+            .step_by(100)
+            .filter(|ms| {
+                echo.ask();
+                echo.is_due(*ms)
+            })
+            .collect();
+        assert_eq!(answered, [0, 5_000, 10_000, 15_000]);
+        assert!(!Echo::default().is_due(0), "nobody asked");
     }
 
     #[test]

@@ -15,7 +15,7 @@ const A_DAY: &str = "<input type=\"hidden\" name=\"for\" value=\"1d\">";
 /// not shown: it was not said.
 pub(super) fn write(out: &mut String, alerts: &[Alert]) -> fmt::Result {
     let mut open: Vec<&Alert> = alerts.iter().filter(|a| a.stage() == Stage::Open).collect();
-    open.sort_by(|a, b| (b.grade(), b.raised).cmp(&(a.grade(), a.raised)));
+    open.sort_by_key(|alert| std::cmp::Reverse((alert.grade(), alert.raised)));
     let mut over: Vec<&Alert> = alerts.iter().filter(|a| a.stage() == Stage::Over).collect();
     over.sort_by_key(|alert| std::cmp::Reverse((alert.ended, alert.raised)));
     if open.is_empty() {
@@ -67,7 +67,7 @@ fn banner(out: &mut String, alert: &Alert) -> fmt::Result {
     for (path, words, field) in answers.into_iter().skip(usize::from(is_known)) {
         writeln!(
             out,
-            "<form method=\"post\" action=\"/api/v1/alerts/{}/{path}\">{field}<button>{words}</button></form>",
+            "<form class=\"{path}\" method=\"post\" action=\"/api/v1/alerts/{}/{path}\">{field}<button>{words}</button></form>",
             Escaped(&alert.id)
         )?;
     }
