@@ -134,7 +134,7 @@ async fn show(args: DemoArgs) -> Outcome {
     };
     alerts.catch_up(&voice).await;
     story.end();
-    let text = summary(&*running.facts())? + &alerts.summary(args.days).await?;
+    let text = summary(&*running.facts())? + &alerts.summary(&scenario).await?;
     io::stdout().write_all(text.as_bytes())?;
     if finished && !args.exit {
         say(&format!("serving on: http://{http}/   Ctrl-C stops"));

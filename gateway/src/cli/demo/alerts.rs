@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use simulator::Scenario;
+
 use super::story::Voice;
 use crate::alert::Severity;
 use crate::cli::ask::Gateway;
@@ -73,14 +75,14 @@ impl Alerts {
         }
     }
 
-    /// All of them in a table, with their words below; or that there was no leak in so many days.
-    pub(super) async fn summary(&self, days: u32) -> anyhow::Result<String> {
+    /// All of them in a table, with their words below; or that there was no leak.
+    pub(super) async fn summary(&self, scenario: &Scenario) -> anyhow::Result<String> {
         let alerts = self.ask().await?;
-        Ok(in_words(&alerts, days, Look::of_stdout()))
+        Ok(in_words(&alerts, scenario, Look::of_stdout()))
     }
 }
 
-fn in_words(alerts: &[Alert], days: u32, look: Look) -> String {
+fn in_words(alerts: &[Alert], scenario: &Scenario, look: Look) -> String {
     let said: Vec<&Alert> = alerts
         .iter()
         .filter(|a| a.stage() != Stage::Unsaid)
@@ -90,7 +92,12 @@ fn in_words(alerts: &[Alert], days: u32, look: Look) -> String {
     });
     let mut text = String::new();
     if leaks.count() == 0 {
-        text += &format!("\nno leak in {days} days\n");
+        let days = scenario.days;
+        text += &if scenario.leaks.is_empty() {
+            format!("\nno leak in {days} days\n")
+        } else {
+            format!("\nthe leak was not found in {days} days\n")
+        };
     }
     if said.is_empty() {
         return text;
@@ -154,9 +161,27 @@ mod tests {
         serde_json::from_value(row).expect("a row of the API")
     }
 
+    /// The demo's scenario with one leak, or none.
+    fn scenario(leak: &str) -> Scenario {
+        let args = crate::cli::demo::DemoArgs {
+            days: 56,
+            speed: crate::cli::demo::Speed::Max,
+            seed: 1,
+            leak: Some(leak.to_owned()),
+            data: None,
+            listen: None,
+            exit: true,
+        };
+        crate::cli::demo::scenario(&args).expect("a leak's SPEC")
+    }
+
     #[test]
     fn a_demo_ends_with_its_leaks_words_and_numbers() {
-        let text = in_words(&[leak("firing")], 56, Look::Plain);
+        let text = in_words(
+            &[leak("firing")],
+            &scenario(crate::cli::demo::LEAK),
+            Look::Plain,
+        );
         let expected = "
 Alerts: what is wrong, and what it comes to
 ALERT        STATE            WHERE  SINCE                    FLOW  SO FAR      COST
@@ -170,13 +195,18 @@ Close the stopcock.
 
     #[test]
     fn a_demo_without_a_leak_says_so() {
-        assert_eq!(in_words(&[], 56, Look::Plain), "\nno leak in 56 days\n");
-        let text = in_words(&[leak("withdrawn")], 56, Look::Plain);
-        assert!(text.starts_with("\nno leak in 56 days\n"), "{text}");
-        assert_eq!(
-            in_words(&[leak("pending")], 9, Look::Plain),
-            "\nno leak in 9 days\n"
-        );
+        let quiet = scenario("none");
+        let expected = "\nno leak in 56 days\n";
+        assert_eq!(in_words(&[], &quiet, Look::Plain), expected);
+        assert_eq!(in_words(&[leak("pending")], &quiet, Look::Plain), expected);
+        let text = in_words(&[leak("withdrawn")], &quiet, Look::Plain);
+        assert!(text.starts_with(expected), "{text}");
+    }
+
+    #[test]
+    fn a_leak_that_nobody_found_is_not_passed_over() {
+        let text = in_words(&[], &scenario(crate::cli::demo::LEAK), Look::Plain);
+        assert_eq!(text, "\nthe leak was not found in 56 days\n");
     }
 
     #[test]
