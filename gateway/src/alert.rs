@@ -11,6 +11,7 @@ mod conditions;
 mod id;
 mod life;
 mod outbox;
+mod title;
 mod volatile;
 
 pub use book::{
@@ -22,4 +23,5 @@ pub use conditions::Conditions;
 pub use id::AlertId;
 pub use life::{Action, Alert, Notice, State, What};
 pub use outbox::Outbox;
+pub use title::title;
 pub use volatile::{Volatile, is_volatile};

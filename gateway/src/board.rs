@@ -1,5 +1,5 @@
 //! The alerts as retained messages, `sluice/<site>/alert/<id>`: the JSON of each that is known, over or not,
-//! until it is forgotten. And each change of one, to those who watch.
+//! until it is forgotten. With each, what Home Assistant makes of it.
 //!
 //! They are made again from the store at every start, so the broker keeps them in memory only.
 
@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use crate::alert::{AlertId, Written};
 use crate::broker::{Fanout, Qos, Submission};
+use crate::config::Config;
+use crate::homeassistant::Discovery;
 use crate::rows::Alert;
 use crate::source::Verdict;
 
@@ -17,6 +19,7 @@ const QOS: Qos = Qos::AtLeastOnce;
 #[derive(Debug)]
 pub(crate) struct Board {
     prefix: String,
+    discovery: Discovery,
     said: BTreeMap<String, Alert>,
 }
 
@@ -30,9 +33,10 @@ pub(crate) struct News {
 }
 
 impl Board {
-    pub(crate) fn new(site: &str) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         Self {
-            prefix: format!("sluice/{site}/alert"),
+            prefix: format!("sluice/{}/alert", config.site.id),
+            discovery: Discovery::configured(config),
             said: BTreeMap::new(),
         }
     }
@@ -51,23 +55,22 @@ impl Board {
 
     /// The messages that say so.
     pub(crate) fn compose(&self, news: &News, fanout: &Fanout) -> Vec<Submission<Verdict>> {
-        let messages = self.messages(news);
-        if messages.is_empty() {
-            return Vec::new();
-        }
-        let messages = messages
-            .iter()
-            .map(|(topic, payload)| (topic.as_str(), payload.as_slice(), QOS, true));
-        vec![fanout.compose_derived(messages, Verdict::NotMapped)]
+        compose(&self.messages(news), fanout)
+    }
+
+    /// What Home Assistant makes of all that was said, once more: it has come back.
+    pub(crate) fn discovered_again(&self, fanout: &Fanout) -> Vec<Submission<Verdict>> {
+        let alerts = self.said.values();
+        let messages = alerts.flat_map(|alert| self.discovery.news(None, alert));
+        compose(&messages.collect::<Vec<_>>(), fanout)
     }
 
     /// At a start: retains them again, as they are.
     pub(crate) fn retain_again(&mut self, news: News, fanout: &Fanout) {
         let messages = self.messages(&news);
-        let messages = messages
-            .iter()
-            .map(|(topic, payload)| (topic.as_str(), payload.as_slice(), QOS));
-        fanout.retain_again(messages);
+        let held = messages.iter().filter(|(_, payload)| !payload.is_empty());
+        let held = held.map(|(topic, payload)| (topic.as_str(), payload.as_slice(), QOS));
+        fanout.retain_again(held);
         self.said(news);
     }
 
@@ -83,13 +86,27 @@ impl Board {
 
     fn messages(&self, news: &News) -> Vec<(String, Vec<u8>)> {
         let topic = |id: &str| format!("{}/{id}", self.prefix);
-        let said = news.alerts.iter().map(|alert| {
+        let said = news.alerts.iter().flat_map(|alert| {
             let json = serde_json::to_vec(alert).expect("an alert is text and numbers");
-            (topic(&alert.id), json)
+            let discovered = self.discovery.news(self.said.get(&alert.id), alert);
+            std::iter::once((topic(&alert.id), json)).chain(discovered)
         });
-        let removed = news.removed.iter().map(|id| (topic(id), Vec::new()));
+        let removed = news.removed.iter().flat_map(|id| {
+            let gone = self.discovery.gone(id).into_iter();
+            gone.chain([(topic(id), Vec::new())])
+        });
         said.chain(removed).collect()
     }
+}
+
+fn compose(messages: &[(String, Vec<u8>)], fanout: &Fanout) -> Vec<Submission<Verdict>> {
+    if messages.is_empty() {
+        return Vec::new();
+    }
+    let messages = messages
+        .iter()
+        .map(|(topic, payload)| (topic.as_str(), payload.as_slice(), QOS, true));
+    vec![fanout.compose_derived(messages, Verdict::NotMapped)]
 }
 
 impl News {

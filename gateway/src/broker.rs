@@ -35,6 +35,7 @@ mod transport;
 mod trie;
 
 pub use crate::store::BrokerWrite;
+pub(crate) use acl::OwnTopics;
 pub use allowed::{Allowed, Bound};
 pub use auth::{Access, Admission, Credentials, Open, Peer, Pending, Permit, Proof, Standing};
 pub use fanout::Fanout;
@@ -45,7 +46,6 @@ pub use stats::Stats;
 pub use transport::{Origins, Tls, Transport};
 
 use crate::clock::Clock;
-use acl::OwnTopics;
 use door::Door;
 use hub::{Hub, Matured, Will};
 use intake::{Line, Order, Reply};
@@ -359,6 +359,7 @@ impl<M: Mapper> Core<M> {
                 packet_id: 0,
                 props: properties,
                 decoded,
+                by: None,
                 passed: None,
             });
         }

@@ -20,6 +20,7 @@ mod results;
 mod site;
 mod stats;
 mod users;
+mod wish;
 
 pub use alerts::{Alerts, AlertsSeen};
 pub use command::{Command, Order, Outcome, Refusal};
@@ -31,8 +32,9 @@ pub use site::{Announced, Site, SiteError};
 pub use stats::IngestStats;
 pub use users::{MAX_USERS, UserChange};
 
+use crate::alert::Action;
 use crate::board::{Board, News};
-use crate::broker::{BrokerWrite, Fanout, Mapper, Qos, Submission};
+use crate::broker::{BrokerWrite, Fanout, Mapper, OwnTopics, Qos, Submission};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::rows;
@@ -45,6 +47,7 @@ use results::Results;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use wish::{Echo, Wish};
 
 /// Submissions that wait for the writer; whoever submits then waits, too.
 pub const INTAKE_SUBMISSIONS: usize = 1024;
@@ -104,6 +107,8 @@ pub struct Writer<O> {
     results: Results,
     alerts: Alerts,
     board: Board,
+    own: OwnTopics,
+    echo: Echo,
     config: Arc<Config>,
     clock: Clock,
     observer: O,
@@ -158,7 +163,9 @@ impl<O: Observer> Writer<O> {
         Self {
             results: Results::new(&config.site.id),
             alerts: Alerts::empty(),
-            board: Board::new(&config.site.id),
+            board: Board::new(&config),
+            own: OwnTopics::of_site(&config.site.id),
+            echo: Echo::default(),
             store,
             site,
             fanout,
@@ -346,11 +353,33 @@ impl<O: Observer> Writer<O> {
                 if incoming.retain && payload.is_empty() {
                     continue; // it clears a retained message, and says nothing
                 }
+                let wish = Wish::of(&self.own, incoming);
+                self.grant(wish);
                 self.site
                     .take(topic, payload, &incoming.decoded, &mut self.store)?;
             }
         }
         Ok(())
+    }
+
+    /// Does what a message on one of our own topics asks. What it changes is undone with the group.
+    fn grant(&mut self, wish: Wish) {
+        match wish {
+            Wish::None => {}
+            Wish::Acknowledge { id, by } => {
+                let action = Action::Acknowledge;
+                let order = Order::Alert { id, action, by };
+                if let Err(why) = self.alerts.heed(&order, self.clock.wall_ms()) {
+                    tracing::info!(?order, "an acknowledgement by MQTT has no effect: {why}");
+                }
+            }
+            Wish::AcknowledgeForGood(id) => tracing::warn!(
+                %id,
+                "a retained acknowledgement is ignored, it would be for whatever comes later: publish it without \
+                 RETAIN"
+            ),
+            Wish::SayAgain => self.echo.ask(),
+        }
     }
 
     /// Settles what was judged, commits it with what belongs to it, and lets everybody know.
@@ -446,6 +475,7 @@ impl<O: Observer> Writer<O> {
         };
         // What is owed since the clock is trusted is done before the time is said.
         self.tell_time();
+        self.tell_home_assistant();
         let kept = closed.and_then(|()| {
             if self.wants_seal() {
                 self.seal()
@@ -456,6 +486,15 @@ impl<O: Observer> Writer<O> {
         match kept {
             Ok(()) => self.look_around(),
             Err(error) => self.fail(&error, "the store could not be kept"),
+        }
+    }
+
+    /// Describes the alerts to Home Assistant again, where it has come back.
+    fn tell_home_assistant(&mut self) {
+        if self.echo.is_due(self.clock.monotonic_ms()) {
+            for again in self.board.discovered_again(&self.fanout) {
+                self.fanout.committed(again);
+            }
         }
     }
 

@@ -12,6 +12,7 @@
 //! | [`broker`] | MQTT in and out |
 //! | [`ingest`] | the writer: gather, settle, commit, answer |
 //! | [`alert`] | alerts, their life and their notices |
+//! | [`homeassistant`] | alerts as entities of Home Assistant |
 //! | [`store`] | redb: the log, blocks, rows |
 //! | [`rows`] | what is published, as JSON spells it |
 //! | [`tls`] | certificates and keys, from files |
@@ -35,6 +36,7 @@ pub mod config;
 pub mod control;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
+pub mod homeassistant;
 pub mod ingest;
 pub mod lifecycle;
 pub mod metrics;

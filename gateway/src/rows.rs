@@ -10,9 +10,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 mod alert;
+mod shown;
 pub mod when;
 
 pub use alert::{Alert, Alerts, Cost, Flow, Journal, Notice, Start};
+pub(crate) use shown::{Stage, minutes, quantity};
 
 use crate::store::Flag;
 use engine::{Aggregate, DayRow, DiffKind, DiffRow, RestRow, SensorId};

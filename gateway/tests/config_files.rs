@@ -21,7 +21,7 @@ fn shipped(name: &str) -> Config {
 
 #[test]
 fn every_shipped_configuration_is_valid_and_warns_of_nothing() {
-    for name in ["home.toml", "minimal.toml"] {
+    for name in ["home.toml", "household.toml", "minimal.toml"] {
         assert_eq!(shipped(name).warnings, [], "{name}");
     }
     assert_eq!(Config::home().site.id, "home");

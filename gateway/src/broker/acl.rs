@@ -1,5 +1,8 @@
-//! The topics that are the gateway's own. No client publishes there, whatever its user may do, but for one:
-//! the acknowledgement of an alert.
+//! The topics that are the gateway's own. No client publishes there, whatever its user may do, but for two: the
+//! acknowledgement of an alert, and the one where Home Assistant says that it is there, which is its will, too.
+
+use crate::alert::AlertId;
+use crate::homeassistant::BIRTH_TOPIC;
 
 /// The rule for one site.
 #[derive(Clone, Debug)]
@@ -18,19 +21,20 @@ impl OwnTopics {
     /// Whether a client may publish to `topic`.
     pub(crate) fn may_publish(&self, topic: &str) -> bool {
         match topic.split_once('/') {
-            Some(("sluice", _)) => self.is_ack(topic),
-            Some(("homeassistant" | "$SYS" | "$share", _)) => false,
+            Some(("sluice", _)) => self.acknowledged(topic).is_some(),
+            Some(("homeassistant", _)) => topic == BIRTH_TOPIC,
+            Some(("$SYS" | "$share", _)) => false,
             // Other topics with a $ are anybody's, as with mosquitto; no source reads them.
             Some((_, _)) => true,
             None => topic != "$SYS" && topic != "$share",
         }
     }
 
-    fn is_ack(&self, topic: &str) -> bool {
-        topic
-            .strip_prefix(&self.alerts)
-            .and_then(|rest| rest.strip_suffix("/ack"))
-            .is_some_and(|id| !id.is_empty() && !id.contains('/'))
+    /// The alert that a message on `topic` acknowledges; it need not be one that exists.
+    pub(crate) fn acknowledged(&self, topic: &str) -> Option<AlertId> {
+        let id = topic.strip_prefix(&self.alerts)?.strip_suffix("/ack")?;
+        let is_one = !id.is_empty() && !id.contains('/');
+        is_one.then(|| AlertId::from_text(id))
     }
 }
 
@@ -45,6 +49,7 @@ mod tests {
             "sensors/TH1",
             "sluicegate/x",
             "sluice/home/alert/7f/ack",
+            "homeassistant/status",
             "Öl/x",
             "sluice",
             "$x",
@@ -59,6 +64,7 @@ mod tests {
             "sluice/home/alert/a/b/ack",
             "sluice/other/alert/7f/ack",
             "homeassistant/sensor/x/config",
+            "homeassistant/status/x",
             "$SYS",
             "$SYS/broker/uptime",
             "$share/g/t",

@@ -398,6 +398,10 @@ impl<M: Mapper> Connection<'_, M> {
     fn take_publish(&mut self, publish: codec::Publish, submission: &mut Submission<M::Mapped>) {
         let topic = std::str::from_utf8(&publish.topic).expect("the session has checked it");
         let decoded = self.core.mapper.map(topic, &publish.payload);
+        let by = self.core.own_topics.acknowledged(topic).map(|_| {
+            let user = self.permit.user.as_deref();
+            user.unwrap_or(&self.session.client).into()
+        });
         let mut incoming = Incoming {
             origin: self.slot.key,
             topic: publish.topic,
@@ -407,6 +411,7 @@ impl<M: Mapper> Connection<'_, M> {
             packet_id: publish.id,
             props: publish.properties,
             decoded,
+            by,
             passed: None,
         };
         if self.session.may_pass() {

@@ -438,6 +438,7 @@ mod tests {
             packet_id: 0,
             props: None,
             decoded: (),
+            by: None,
             passed: None,
         });
         submission

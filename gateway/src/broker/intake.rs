@@ -39,6 +39,8 @@ pub struct Incoming<D> {
     pub props: Option<Box<Properties>>,
     /// What the [`Mapper`] made of it.
     pub decoded: D,
+    /// The publisher's user, or its client id where it has none; told where it acknowledges an alert.
+    pub by: Option<Box<str>>,
     /// Set where it has been delivered already, and retained in memory.
     pub(crate) passed: Option<Passed>,
 }
@@ -105,6 +107,7 @@ impl<D> Submission<D> {
                 packet_id: 0,
                 props: None,
                 decoded: decode(topic, payload),
+                by: None,
                 passed: None,
             });
         }

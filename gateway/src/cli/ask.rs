@@ -82,7 +82,8 @@ impl Gateway {
         Self::daemon(at).await
     }
 
-    async fn daemon(at: SocketAddr) -> Outcome<Self> {
+    /// The daemon at an address.
+    pub(super) async fn daemon(at: SocketAddr) -> Outcome<Self> {
         let client = Client::builder()
             .connect_timeout(CONNECT_WITHIN)
             .read_timeout(ANSWER_WITHIN)

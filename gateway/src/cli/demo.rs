@@ -1,5 +1,6 @@
 //! `sluice demo`: everything in one process on loopback.
 
+mod alerts;
 mod story;
 mod summary;
 
@@ -14,6 +15,7 @@ use clap::Args;
 use simulator::{Late, Profile, Scenario, publish};
 use tempfile::TempDir;
 
+use self::alerts::Alerts;
 use self::story::Story;
 use self::summary::summary;
 use super::SharedArgs;
@@ -122,13 +124,18 @@ async fn show(args: DemoArgs) -> Outcome {
         })
     };
     let mut story = Story::begin(&running, &scenario);
+    let voice = story.voice();
+    let mut alerts = Alerts::of(http).await?;
     let publishing = publish::run(&scenario, &options, |progress| story.tell(progress));
     let finished = tokio::select! {
         report = publishing => { report?; true }
         _ = signals.next() => false,
+        () = alerts.tell(&voice) => false,
     };
+    alerts.catch_up(&voice).await;
     story.end();
-    io::stdout().write_all(summary(&*running.facts())?.as_bytes())?;
+    let text = summary(&*running.facts())? + &alerts.summary(&scenario).await?;
+    io::stdout().write_all(text.as_bytes())?;
     if finished && !args.exit {
         say(&format!("serving on: http://{http}/   Ctrl-C stops"));
         signals.next().await;

@@ -1,4 +1,6 @@
-//! `/`: a plain page that lists the sensors. It needs no scripts and holds none.
+//! `/`: a plain page: what is wrong, then the sensors. It needs no scripts and holds none.
+
+mod alerts;
 
 use std::fmt::{self, Write as _};
 
@@ -13,6 +15,7 @@ use super::Web;
 use super::asked::Asked;
 use super::refusal::Refusal;
 use super::rows::{Sensor, Status};
+use crate::rows::{Alert, minutes};
 
 const STYLE: &str = include_str!("assets/sluice.css");
 
@@ -24,10 +27,10 @@ pub(super) fn routes() -> Router<Web> {
 
 async fn index(State(web): State<Web>, uri: Uri) -> Result<Html<String>, Refusal> {
     Asked::of(&uri, &[])?;
-    let (status, sensors) = web
-        .read(|facts| Ok((facts.status()?, facts.sensors()?)))
+    let (status, sensors, alerts) = web
+        .read(|facts| Ok((facts.status()?, facts.sensors()?, facts.alerts()?)))
         .await?;
-    page(&status, &sensors)
+    page(&status, &sensors, &alerts)
         .map(Html)
         .map_err(|error| Refusal::internal(&error))
 }
@@ -40,7 +43,7 @@ async fn style() -> Response {
     (headers, STYLE).into_response()
 }
 
-fn page(status: &Status, sensors: &[Sensor]) -> Result<String, fmt::Error> {
+fn page(status: &Status, sensors: &[Sensor], alerts: &[Alert]) -> Result<String, fmt::Error> {
     let mut out = String::new();
     let site = Escaped(&status.site);
     write!(
@@ -49,8 +52,12 @@ fn page(status: &Status, sensors: &[Sensor]) -> Result<String, fmt::Error> {
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>{site} · Sluice</title>\n\
          <link rel=\"stylesheet\" href=\"/assets/sluice.css\">\n</head>\n<body>\n\
-         <header><h1>{site}</h1></header>\n<main>\n\
-         <p>{} readings received: {} accepted, {} duplicate, {} corrected, {} late, {} refused.</p>\n",
+         <header><h1>{site}</h1></header>\n<main>\n"
+    )?;
+    alerts::write(&mut out, alerts)?;
+    writeln!(
+        out,
+        "<p>{} readings received: {} accepted, {} duplicate, {} corrected, {} late, {} refused.</p>",
         status.counters.received,
         status.counters.accepted,
         status.counters.duplicate,
@@ -69,21 +76,25 @@ fn page(status: &Status, sensors: &[Sensor]) -> Result<String, fmt::Error> {
 
 fn table(out: &mut String, sensors: &[Sensor]) -> fmt::Result {
     out.write_str(
-        "<table>\n<thead><tr><th scope=\"col\">Sensor</th><th scope=\"col\">Kind</th>\
+        "<table>\n<thead><tr><th scope=\"col\">Sensor</th><th scope=\"col\" class=\"kind\">Kind</th>\
          <th scope=\"col\" class=\"number\">Last value</th><th scope=\"col\">Unit</th>\
          <th scope=\"col\">Time</th></tr></thead>\n<tbody>\n",
     )?;
     for sensor in sensors {
         let kind = sensor.kind.as_deref().unwrap_or_default();
         let unit = sensor.unit.as_deref().unwrap_or_default();
-        let (value, time) = match sensor.last {
-            Some(last) => (last.value.to_string(), last.time.to_string()),
+        let (value, time, shown) = match sensor.last {
+            Some(last) => (
+                last.value.to_string(),
+                last.time.to_string(),
+                minutes(last.time),
+            ),
             None => Default::default(),
         };
         writeln!(
             out,
-            "<tr><th scope=\"row\">{}</th><td>{}</td><td class=\"number\">{value}</td><td>{}</td>\
-             <td><time datetime=\"{time}\">{time}</time></td></tr>",
+            "<tr><th scope=\"row\">{}</th><td class=\"kind\">{}</td><td class=\"number\">{value}</td><td>{}</td>\
+             <td><time datetime=\"{time}\">{shown}</time></td></tr>",
             Escaped(&sensor.name),
             Escaped(kind),
             Escaped(unit),

@@ -290,6 +290,23 @@ async fn a_will_is_bound_by_the_filters_too() {
 }
 
 #[tokio::test]
+async fn home_assistant_comes_and_goes_where_it_does_by_default_and_nobody_forges_its_entities() {
+    let house = House::of(directory([user("ann", None, None)])).await;
+    for (topic, code) in [
+        ("homeassistant/status", 0),
+        ("homeassistant/binary_sensor/x/config", NOT_ALLOWED),
+        ("sluice/home/alert/x", NOT_ALLOWED),
+    ] {
+        let hello = Hello {
+            will: Some((topic, "offline")),
+            ..V4
+        };
+        let (_, _, got) = house.hello("c", hello, "ann", "nna").await;
+        assert_eq!(got, code, "{topic}");
+    }
+}
+
+#[tokio::test]
 async fn a_removed_user_is_disconnected_and_nothing_is_kept() {
     let house = House::of(directory([
         user("ann", None, None),

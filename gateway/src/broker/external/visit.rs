@@ -346,6 +346,17 @@ impl<'a, M: Mapper> Visit<'a, M> {
         let text = text.filter(|topic| {
             name::topic_fault(topic).is_none() && core.own_topics.may_publish(topic)
         });
+        if let Some(id) = text.and_then(|topic| core.own_topics.acknowledged(topic))
+            && retain
+        {
+            // It would acknowledge whatever comes at each connection anew.
+            tracing::warn!(
+                alert = %id,
+                "an acknowledgement is retained at the far broker: it is ignored; publish it without RETAIN, and \
+                 clear this one with an empty retained message"
+            );
+            return self.ledger.owe(receipt, Due::AtOnce);
+        }
         // Our own results come back from a source as wide as "#", and an empty retained message clears
         // and says nothing: neither is anybody's reading.
         let said = text.filter(|_| !(retain && payload.is_empty()));
@@ -373,6 +384,7 @@ impl<'a, M: Mapper> Visit<'a, M> {
             packet_id: receipt.id,
             props: None,
             decoded,
+            by: None,
             passed: None,
         };
         if incoming.qos == Qos::AtMostOnce {

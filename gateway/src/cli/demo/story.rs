@@ -17,11 +17,24 @@ const DAY_MS: i64 = 86_400_000;
 /// Simulated days from line to line.
 const LINE_DAYS: i64 = 7;
 
+/// Says lines to who watches, above the bar where there is one. Cloning it gives another handle.
+#[derive(Clone)]
+pub(super) struct Voice(Option<ProgressBar>);
+
+impl Voice {
+    pub(super) fn line(&self, line: &str) {
+        match &self.0 {
+            Some(bar) => bar.println(line),
+            None => say(line),
+        }
+    }
+}
+
 /// The story of one run.
 pub(super) struct Story {
     facts: Arc<StoreFacts>,
     start_ms: i64,
-    bar: Option<ProgressBar>,
+    voice: Voice,
     /// Simulated days that have been told of.
     told: i64,
 }
@@ -37,14 +50,18 @@ impl Story {
         Self {
             facts: running.facts(),
             start_ms: scenario.start_ms(),
-            bar,
+            voice: Voice(bar),
             told: 0,
         }
     }
 
+    pub(super) fn voice(&self) -> Voice {
+        self.voice.clone()
+    }
+
     pub(super) fn tell(&mut self, progress: Progress) {
         let days = (progress.at_ms - self.start_ms).max(0) / DAY_MS;
-        if let Some(bar) = &self.bar {
+        if let Some(bar) = &self.voice.0 {
             bar.set_position(progress.acknowledged);
             let now = Moment::from_ms(progress.at_ms).to_string();
             bar.set_message(now.chars().take(10).collect::<String>());
@@ -52,14 +69,16 @@ impl Story {
         if days >= self.told + LINE_DAYS {
             self.told = days - days % LINE_DAYS;
             match self.week() {
-                Ok(line) => self.line(&line),
-                Err(error) => self.line(&format!("cannot tell of this week: {error}")),
+                Ok(line) => self.voice.line(&line),
+                Err(error) => self
+                    .voice
+                    .line(&format!("cannot tell of this week: {error}")),
             }
         }
     }
 
     pub(super) fn end(&self) {
-        if let Some(bar) = &self.bar {
+        if let Some(bar) = &self.voice.0 {
             bar.finish_and_clear();
         }
     }
@@ -81,12 +100,5 @@ impl Story {
             counters.accepted, counters.corrected, counters.late
         );
         Ok(line)
-    }
-
-    fn line(&self, line: &str) {
-        match &self.bar {
-            Some(bar) => bar.println(line),
-            None => say(line),
-        }
     }
 }
