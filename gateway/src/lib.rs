@@ -12,6 +12,7 @@
 //! | [`broker`] | MQTT in and out |
 //! | [`ingest`] | the writer: gather, settle, commit, answer |
 //! | [`alert`] | alerts, their life and their notices |
+//! | [`notify`] | alerts to phones, mailboxes and programs |
 //! | [`store`] | redb: the log, blocks, rows |
 //! | [`rows`] | what is published, as JSON spells it |
 //! | [`tls`] | certificates and keys, from files |
@@ -38,6 +39,7 @@ pub mod fuzz;
 pub mod ingest;
 pub mod lifecycle;
 pub mod metrics;
+pub mod notify;
 pub mod rows;
 pub mod source;
 pub mod store;
