@@ -4,6 +4,7 @@
 //! of the contract's. Errors are told and not handled here; nothing below decides what a number
 //! means.
 
+mod alert;
 mod ask;
 mod check;
 mod demo;
@@ -83,6 +84,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Replace the value of a reading
     Correct(operate::CorrectArgs),
+    /// Try the channels that alerts are sent through
+    Alert(alert::AlertArgs),
     /// Change and list the users of the broker
     User(user::UserArgs),
     /// Write readings to standard output
@@ -111,6 +114,7 @@ impl Command {
             | Self::Late(_)
             | Self::Explain(_)
             | Self::Correct(_)
+            | Self::Alert(_)
             | Self::User(_)
             | Self::Export(_)
             | Self::Replay(_)
@@ -156,6 +160,7 @@ fn obey(shared: &SharedArgs, command: Command) -> Outcome {
         Command::Late(args) => now(show::late(shared, args)),
         Command::Explain(args) => now(explain::run(shared, args)),
         Command::Correct(args) => now(operate::correct(shared, args)),
+        Command::Alert(args) => now(alert::run(shared, args)),
         Command::User(args) => user::run(shared, args),
         Command::Export(args) => now(export::run(shared, args)),
         Command::Replay(args) => now(replay::run(shared, args)),
