@@ -33,6 +33,14 @@ pub(super) struct Read {
     pub(super) days: Option<Days>,
 }
 
+impl Read {
+    /// Takes its secrets out of a text.
+    pub(super) fn hide_in(&self, text: String) -> String {
+        let secrets = [&self.token, &self.url].into_iter().flatten();
+        secrets.fold(text, |text, secret| secret.hide_in(&text))
+    }
+}
+
 /// What is sent.
 pub(super) enum Outgoing {
     Request(Request),

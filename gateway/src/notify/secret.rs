@@ -13,6 +13,8 @@ const LARGEST: u64 = 4096;
 const HIDDEN: &str = "***";
 /// A text shorter than this is not looked for in what others say: it would be found anywhere.
 const SHORTEST_HIDDEN: usize = 4;
+/// The same of a piece of a URL's path, which may be an ordinary word.
+const SHORTEST_PIECE: usize = 8;
 
 /// A text that is never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -28,12 +30,34 @@ impl Secret {
         &self.0
     }
 
-    /// Takes it out of what somebody else said.
+    /// Takes it out of what somebody else said, before anything is cut off from that: half a secret is one, too.
+    /// Of a URL its path is what is secret, whole or in pieces.
     pub(crate) fn hide_in(&self, text: &str) -> String {
-        if self.0.len() < SHORTEST_HIDDEN {
-            return text.to_owned();
+        let path = self.0.split_once("://").and_then(|(_, rest)| {
+            let (_, path) = rest.split_once('/')?;
+            Some(path)
+        });
+        let pieces = path
+            .into_iter()
+            .flat_map(|path| path.split(['/', '?', '&', '=', '#']));
+        let pieces = pieces.filter(|piece| piece.len() >= SHORTEST_PIECE);
+        let mut text = text.to_owned();
+        for part in [self.0.as_str()].into_iter().chain(path).chain(pieces) {
+            if part.len() < SHORTEST_HIDDEN {
+                continue;
+            }
+            text = text.replace(part, HIDDEN);
+            // Where the text ends in the middle of it.
+            let begun = (SHORTEST_HIDDEN..part.len())
+                .rev()
+                .filter_map(|length| part.get(..length))
+                .find(|begun| text.ends_with(begun));
+            if let Some(begun) = begun {
+                text.truncate(text.len() - begun.len());
+                text.push_str(HIDDEN);
+            }
         }
-        text.replace(&self.0, HIDDEN)
+        text
     }
 }
 
@@ -185,6 +209,21 @@ mod tests {
         assert_eq!(
             secret.hide_in("no token tk_secret here"),
             "no token *** here"
+        );
+    }
+
+    #[test]
+    fn half_a_secret_and_a_piece_of_a_secret_url_are_hidden_too() {
+        let secret = Secret::new("tk_secret");
+        assert_eq!(secret.hide_in("no tk_secr"), "no ***");
+        let url = Secret::new("https://hooks.example.org/services/T0/verysecret?key=12345678");
+        assert_eq!(
+            url.hide_in("POST /services/T0/verysecret?key=12345678 HTTP/1.1"),
+            "POST /*** HTTP/1.1"
+        );
+        assert_eq!(
+            url.hide_in("no key 12345678, no verysec"),
+            "no key ***, no ***"
         );
     }
 }

@@ -2,7 +2,7 @@
 //! no secret.
 
 use super::Bundle;
-use super::answer::{Failure, Reply, Taken, chain, judge};
+use super::answer::{Answer, Failure, Reply, Taken, chain, judge};
 use super::chart::{Days, DaysOf};
 use super::compose::{Outgoing, Read, compose};
 use super::secret::{self, Secret};
@@ -45,10 +45,8 @@ impl Sender {
             Failure::passing(text, Taken::No)
         })??;
         let sent = self.hand_over(bundle, &prepared).await;
-        let secrets = [&prepared.read.token, &prepared.read.url];
         sent.map_err(|failure| {
-            let hide = |text: String, secret: &Secret| secret.hide_in(&text);
-            let text = secrets.into_iter().flatten().fold(failure.text, hide);
+            let text = prepared.read.hide_in(failure.text);
             Failure { text, ..failure }
         })
     }
@@ -59,7 +57,8 @@ impl Sender {
         match (outgoing, &self.channel.receiver) {
             (Outgoing::Request(request), _) => {
                 let answer = http::send(&request, prepared.tls.clone()).await?;
-                judge(&answer)
+                let body = prepared.read.hide_in(answer.body);
+                judge(&Answer { body, ..answer })
             }
             (Outgoing::Mail(mail), Receiver::Email(email)) => {
                 let password = prepared.read.token.as_ref();

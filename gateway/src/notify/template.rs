@@ -304,4 +304,29 @@ mod tests {
         );
         assert!(wrong("{{ token }}").contains("undefined"));
     }
+
+    #[test]
+    fn every_template_and_every_channel_of_the_documentation_works() {
+        let text = include_str!("../../../docs/ALERTS.md");
+        let blocks = |language: &str| -> Vec<&str> {
+            let opening = format!("```{language}\n");
+            let blocks = text.split(&opening).skip(1);
+            blocks
+                .filter_map(|rest| rest.split("```").next())
+                .collect()
+        };
+        let templates = blocks("jinja");
+        assert_eq!(templates.len(), 2);
+        for template in templates {
+            assert_eq!(made(template).err(), None, "{template}");
+        }
+        let examples = blocks("toml");
+        assert_eq!(examples.len(), 8);
+        for example in examples {
+            let text = format!("{example}\n[[source]]\ntopic = \"s/#\"");
+            let config = crate::config::Config::parse(&text, "ALERTS.md");
+            let warnings = config.map(|config| config.warnings);
+            assert_eq!(warnings, Ok(Vec::new()), "{example}");
+        }
+    }
 }
