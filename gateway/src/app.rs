@@ -4,13 +4,16 @@
 //! read be acknowledged, the writer commits and seals what is left, the web lets requests end.
 
 mod announcer;
+mod channels;
+mod desk;
 mod far;
 mod kept;
 mod listeners;
+mod outbox;
 mod time_service;
 
 use crate::access::{self, Gate, Register};
-use crate::board::Board;
+use crate::alert::Conditions;
 use crate::broker::external::{Far, Report};
 use crate::broker::{Broker, BrokerConfig, Fanout, Limits, Qos, Restored, Stats};
 use crate::clock::Clock;
@@ -28,8 +31,11 @@ use crate::web::live::Feed;
 use crate::web::{Names, Web};
 use announcer::Announcer;
 use arc_swap::ArcSwap;
+use channels::Channels;
+use desk::Desk;
 use kept::Kept;
 use listeners::{Certificates, Listeners};
+pub use outbox::{OutboxError, StoredOutbox};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -130,6 +136,9 @@ pub struct Running {
     feed: Feed,
     stats: Arc<IngestStats>,
     commands: mpsc::Sender<Command>,
+    conditions: Conditions,
+    outbox: Arc<StoredOutbox>,
+    channels: Channels,
     broker: Broker<PayloadMapper>,
     far: Option<Far>,
     fanout: Fanout,
@@ -213,6 +222,7 @@ impl App {
                 Kept {
                     store,
                     site,
+                    alerts,
                     restored,
                 },
             mqtt,
@@ -234,17 +244,14 @@ impl App {
         let report = far::report(&config, &clock);
         let stats = Arc::new(IngestStats::default());
         let vitals = vitals(&broker, mqtt.certificates(), report.clone());
-        let vitals = Arc::new(vitals.counting(Arc::clone(&stats)));
+        let seen = alerts.seen();
+        let vitals = vitals.counting(Arc::clone(&stats)).seeing(seen.clone());
+        let vitals = Arc::new(vitals);
         let fanout = broker.fanout();
-        let mut observer = Announcer {
+        let observer = Announcer {
             feed: feed.clone(),
             vitals: Arc::clone(&vitals),
-            board: Board::new(&config.site.id, fanout.clone(), feed.clone()),
-            incidents: view.incidents()?,
-            config: Arc::clone(&config),
-            clock: clock.clone(),
         };
-        observer.say_alerts();
         let reviewed = broker.clone();
         let review = move || reviewed.review();
         let register = Register::new(gate, view.clone(), config.broker.clone(), review);
@@ -257,7 +264,8 @@ impl App {
             clock.clone(),
             observer,
         )
-        .counting(Arc::clone(&stats));
+        .counting(Arc::clone(&stats))
+        .with_alerts(alerts);
         let intake = Intake {
             submissions: intake,
             commands: orders,
@@ -271,6 +279,10 @@ impl App {
         let facts = StoreFacts::new(view.clone(), shared, clock.clone(), Arc::clone(&vitals));
         let facts = Arc::new(facts);
         let web = Web::new(facts.clone(), feed.clone(), Names::of_this_machine([]));
+        let desk = Arc::new(Desk::new(commands.clone()));
+        let outbox = StoredOutbox::new(view.clone(), commands.clone(), seen.clone());
+        let outbox = Arc::new(outbox);
+        let channels = Channels::start(&config, &outbox, &seen.conditions, &facts, &clock);
         let (stop, stopping) = watch::channel(false);
         tokio::spawn(time_service::ask(
             clock,
@@ -278,9 +290,16 @@ impl App {
             stopping.clone(),
         ));
         let control = control.map(|socket| {
-            let router = control::router(web.clone(), commands.clone(), Arc::clone(&register));
+            let web = web.clone().acting(desk.clone());
+            let router = control::router(web, commands.clone(), Arc::clone(&register));
             tokio::spawn(socket.serve(router, stopped(stopping.clone())))
         });
+        // There are no users of the web yet: whoever is on this machine may answer alerts there.
+        let web = if config.web.listen.ip().is_loopback() {
+            web.acting(desk)
+        } else {
+            web
+        };
         let web = tokio::spawn(web.serve(http, stopped(stopping)));
         let site = config.site.id.clone();
         say_status(&fanout, &site, "online");
@@ -295,6 +314,9 @@ impl App {
             feed,
             stats,
             commands,
+            conditions: seen.conditions,
+            outbox,
+            channels,
             broker,
             far,
             fanout,
@@ -345,6 +367,18 @@ impl Running {
         &self.commands
     }
 
+    /// Where a part of it says what is wrong with itself.
+    #[must_use]
+    pub fn conditions(&self) -> &Conditions {
+        &self.conditions
+    }
+
+    /// What waits to be sent to channels.
+    #[must_use]
+    pub fn outbox(&self) -> Arc<StoredOutbox> {
+        Arc::clone(&self.outbox)
+    }
+
     /// Whether the writer has ended by itself: a fault of our own.
     #[must_use]
     pub fn is_broken(&self) -> bool {
@@ -355,10 +389,11 @@ impl Running {
     /// what is taken at the next start. Waits for the disk.
     pub fn reload(&self, config: &Config) {
         self.certificates.reload(&config.broker);
+        self.channels.reload(config);
         match self.register.configure(&config.broker) {
             Ok(()) => tracing::info!(
-                "the configuration is valid: its users, who may come without a name, and its certificates hold \
-                 now, the rest at the next start"
+                "the configuration is valid: its users, who may come without a name, its certificates, and the settings of \
+                 its alert channels hold now, the rest at the next start"
             ),
             Err(error) => tracing::error!(
                 error = &error as &dyn std::error::Error,
@@ -380,8 +415,10 @@ impl Running {
             far.shutdown(DRAIN).await;
         }
         self.broker.shutdown(DRAIN).await;
+        // They hold a way to the writer, who ends with the last of them.
+        self.channels.stop().await;
         drop(self.broker);
-        drop(self.commands);
+        drop((self.commands, self.outbox));
         self.stop.send_replace(true);
         let ending = tokio::task::spawn_blocking(move || self.writer.join());
         let ended = ending

@@ -5,6 +5,7 @@
 //! means.
 
 mod alert;
+mod answer;
 mod ask;
 mod check;
 mod demo;
@@ -20,6 +21,7 @@ mod shell;
 mod show;
 pub(crate) mod table;
 pub(crate) mod tables;
+mod trial;
 mod user;
 
 use std::io::{self, Write};
@@ -76,6 +78,8 @@ enum Command {
     Diffs(show::SensorDaysArgs),
     /// Show what meters counted and their parts did not, day by day
     Rests(show::BalanceDaysArgs),
+    /// List what is wrong, and what was
+    Alerts(show::AlertsArgs),
     /// List messages and readings that were refused, with the reason
     Letters(show::LettersArgs),
     /// List readings that came too late and were set aside
@@ -84,7 +88,7 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Replace the value of a reading
     Correct(operate::CorrectArgs),
-    /// Try the channels that alerts are sent through
+    /// Answer alerts, show what was said of them, and try the channels
     Alert(alert::AlertArgs),
     /// Change and list the users of the broker
     User(user::UserArgs),
@@ -110,6 +114,7 @@ impl Command {
             | Self::Days(_)
             | Self::Diffs(_)
             | Self::Rests(_)
+            | Self::Alerts(_)
             | Self::Letters(_)
             | Self::Late(_)
             | Self::Explain(_)
@@ -156,6 +161,7 @@ fn obey(shared: &SharedArgs, command: Command) -> Outcome {
         Command::Days(args) => now(show::days(shared, args)),
         Command::Diffs(args) => now(show::diffs(shared, args)),
         Command::Rests(args) => now(show::rests(shared, args)),
+        Command::Alerts(args) => now(show::alerts(shared, args)),
         Command::Letters(args) => now(show::letters(shared, args)),
         Command::Late(args) => now(show::late(shared, args)),
         Command::Explain(args) => now(explain::run(shared, args)),

@@ -37,6 +37,7 @@ pub use glob::{Glob, GlobError};
 pub use problem::{Problem, Problems};
 pub use sensor::{Balance, ConcreteBalance, SensorRule};
 pub use unserved::Unserved;
+pub(crate) use value::duration_ms;
 
 /// The seed home's configuration, `config/home.toml`, as it was when this was built.
 pub const HOME: &str = include_str!("../../config/home.toml");

@@ -10,6 +10,7 @@ pub use users::{
 };
 
 use crate::access::Register;
+use crate::alert::Unanswered;
 use crate::ingest::{Command, Order, Outcome, Refusal};
 use crate::rows::when::Moment;
 use crate::rows::{Failed, Fault};
@@ -203,17 +204,7 @@ async fn carry_out(commands: &mpsc::Sender<Command>, order: Order) -> Response {
     match answer {
         Some(Ok(outcome)) => Json(Done::from(outcome)).into_response(),
         Some(Err(refusal)) => {
-            let (status, code) = match &refusal {
-                Refusal::UnknownSensor(_) => (StatusCode::NOT_FOUND, "unknown_sensor"),
-                Refusal::Value(reason) => (StatusCode::BAD_REQUEST, reason.code()),
-                Refusal::Forgotten => (StatusCode::BAD_REQUEST, "forgotten"),
-                Refusal::NothingLate => (StatusCode::NOT_FOUND, "nothing_late"),
-                Refusal::UserExists(_) => (StatusCode::CONFLICT, "user_exists"),
-                Refusal::UnknownUser(_) => (StatusCode::NOT_FOUND, "unknown_user"),
-                Refusal::TooManyUsers => (StatusCode::CONFLICT, "too_many_users"),
-                Refusal::Outage(_) => (StatusCode::SERVICE_UNAVAILABLE, "outage"),
-                Refusal::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store"),
-            };
+            let (status, code) = refused(&refusal);
             failed(status, code, refusal.to_string())
         }
         None => failed(
@@ -221,6 +212,25 @@ async fn carry_out(commands: &mpsc::Sender<Command>, order: Order) -> Response {
             "stopping",
             "the daemon is stopping".to_owned(),
         ),
+    }
+}
+
+/// What a refusal is called where HTTP is spoken.
+pub(crate) fn refused(refusal: &Refusal) -> (StatusCode, &'static str) {
+    match refusal {
+        Refusal::UnknownSensor(_) => (StatusCode::NOT_FOUND, "unknown_sensor"),
+        Refusal::Value(reason) => (StatusCode::BAD_REQUEST, reason.code()),
+        Refusal::Forgotten => (StatusCode::BAD_REQUEST, "forgotten"),
+        Refusal::NothingLate => (StatusCode::NOT_FOUND, "nothing_late"),
+        Refusal::UserExists(_) => (StatusCode::CONFLICT, "user_exists"),
+        Refusal::UnknownUser(_) => (StatusCode::NOT_FOUND, "unknown_user"),
+        Refusal::TooManyUsers => (StatusCode::CONFLICT, "too_many_users"),
+        Refusal::Alert(Unanswered::Unknown(_)) => (StatusCode::NOT_FOUND, "unknown_alert"),
+        Refusal::Alert(Unanswered::Over(_)) => (StatusCode::CONFLICT, "over"),
+        Refusal::Alert(Unanswered::Pending(_)) => (StatusCode::CONFLICT, "pending"),
+        Refusal::Alert(Unanswered::Snooze) => (StatusCode::BAD_REQUEST, "bad_answer"),
+        Refusal::Outage(_) => (StatusCode::SERVICE_UNAVAILABLE, "outage"),
+        Refusal::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store"),
     }
 }
 

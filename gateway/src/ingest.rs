@@ -6,10 +6,12 @@
 //! again and rebuilds the state from what is on disk. Where that takes time, as on a full disk,
 //! everything else is refused meanwhile (`outage` decides, `recover` does).
 
+mod alerts;
 mod command;
 mod gather;
 mod judge;
 mod outage;
+mod own;
 mod pulse;
 mod reckon;
 mod recover;
@@ -19,19 +21,23 @@ mod site;
 mod stats;
 mod users;
 
+pub use alerts::{Alerts, AlertsSeen};
 pub use command::{Command, Order, Outcome, Refusal};
 pub use outage::Standing;
+pub(crate) use own::of_files;
 pub(crate) use recover::in_words;
 pub use registry::{MAX_SENSORS, Registry};
 pub use site::{Announced, Site, SiteError};
 pub use stats::IngestStats;
 pub use users::{MAX_USERS, UserChange};
 
+use crate::board::{Board, News};
 use crate::broker::{BrokerWrite, Fanout, Mapper, Qos, Submission};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::rows;
 use crate::source::{Sources, Verdict};
-use crate::store::{Incident, Level, Sealed, Store, StoreError};
+use crate::store::{Level, Sealed, Store, StoreError};
 use gather::{COMPANY, Gathering};
 use outage::Outage;
 use pulse::Pulse;
@@ -77,8 +83,8 @@ pub trait Observer: Send {
     /// Readings are taken from now on, or refused.
     fn standing(&mut self, standing: &Standing);
 
-    /// These are the damaged files there are now.
-    fn incidents(&mut self, incidents: &[Incident]);
+    /// These alerts are different now.
+    fn alerts(&mut self, alerts: &[rows::Alert]);
 }
 
 /// Nobody listens.
@@ -87,7 +93,7 @@ impl Observer for () {
 
     fn standing(&mut self, _: &Standing) {}
 
-    fn incidents(&mut self, _: &[Incident]) {}
+    fn alerts(&mut self, _: &[rows::Alert]) {}
 }
 
 /// Everything the writer works with.
@@ -96,6 +102,8 @@ pub struct Writer<O> {
     site: Site,
     fanout: Fanout,
     results: Results,
+    alerts: Alerts,
+    board: Board,
     config: Arc<Config>,
     clock: Clock,
     observer: O,
@@ -149,6 +157,8 @@ impl<O: Observer> Writer<O> {
         let time_topic = format!("sluice/{}/time", config.site.id);
         Self {
             results: Results::new(&config.site.id),
+            alerts: Alerts::empty(),
+            board: Board::new(&config.site.id),
             store,
             site,
             fanout,
@@ -175,6 +185,15 @@ impl<O: Observer> Writer<O> {
     #[must_use]
     pub fn counting(mut self, stats: Arc<IngestStats>) -> Self {
         self.stats = stats;
+        self
+    }
+
+    /// The same, with the alerts that [`Alerts::open`] made of the store.
+    #[must_use]
+    pub fn with_alerts(mut self, alerts: Alerts) -> Self {
+        let news = News::all(alerts.all());
+        self.board.retain_again(news, &self.fanout);
+        self.alerts = alerts;
         self
     }
 
@@ -341,10 +360,16 @@ impl<O: Observer> Writer<O> {
             return Err(error);
         }
         submissions.extend(self.results.of(&self.site, &self.fanout));
+        let now_ms = self.clock.wall_ms();
+        self.alerts.hear(&self.site, now_ms);
+        let written = self.alerts.written();
+        let news = self.board.news(&written);
+        submissions.extend(self.board.compose(&news, &self.fanout));
         self.rows.clear();
         for submission in &mut submissions {
             self.fanout.writes(submission, &mut self.rows);
         }
+        self.alerts.rows(&written, now_ms, &mut self.rows);
         let committed = match self.site.commit(&mut self.store, &self.rows) {
             Ok(committed) => committed,
             Err(error) => {
@@ -358,6 +383,9 @@ impl<O: Observer> Writer<O> {
         self.say_again_what_was_lost();
         if let Some(committed) = committed {
             self.strikes = 0;
+            self.alerts.kept();
+            self.observer.alerts(&news.alerts);
+            self.board.said(news);
             self.stats.committed(committed, &self.site.announced());
             self.observer.committed(&self.site.announced());
         }
@@ -386,6 +414,10 @@ impl<O: Observer> Writer<O> {
     }
 
     fn obey(&mut self, command: Command) {
+        if let Err(refusal) = self.alerts.heed(&command.order, self.clock.wall_ms()) {
+            command.answer(Err(refusal.into()));
+            return;
+        }
         self.site.begin(&self.clock);
         let reckoned = self.site.reckon(&mut self.store);
         let obeyed = reckoned.and_then(|()| self.site.obey(&command.order, &mut self.store));
@@ -400,9 +432,12 @@ impl<O: Observer> Writer<O> {
         }));
     }
 
-    /// Closes days for want of readings, and seals the log when it is time.
+    /// Closes days for want of readings, says what time alone brings about, and seals the log when it is
+    /// time.
     fn keep_time(&mut self) {
-        let closed = if self.site.is_due(&self.clock) {
+        self.alerts.look_at(&self.clock);
+        let is_due = self.site.is_due(&self.clock);
+        let closed = if self.alerts.is_due(self.clock.wall_ms()) || is_due {
             self.site.begin(&self.clock);
             let reckoned = self.site.reckon(&mut self.store);
             reckoned.and_then(|()| self.finish(Vec::new()))

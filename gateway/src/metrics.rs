@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Display, Write as _};
 
-use crate::web::rows::{BrokerStatus, ClockStatus, Status, StoreStatus};
+use crate::web::rows::{BrokerStatus, ClockStatus, Known, NoticesStatus, Status, StoreStatus};
 
 /// The text format that [`exposition`] writes.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -43,6 +43,7 @@ pub(crate) fn exposition(status: &Status, watchers: usize) -> String {
 
     store(&mut out, &status.store, status.incidents.len());
     broker(&mut out, &status.broker);
+    notices(&mut out, &status.notices);
     let pending = status.upstream.pending;
     out.gauge(
         "sluice_upstream_pending",
@@ -148,6 +149,30 @@ fn store(out: &mut Exposition, store: &StoreStatus, damaged_files: usize) {
     out.gauge("sluice_store_damaged_files", help, &[], damaged_files);
 }
 
+fn notices(out: &mut Exposition, notices: &NoticesStatus) {
+    let help = "Alerts known, by state and severity.";
+    out.family("sluice_alerts", "gauge", help);
+    for Known {
+        state,
+        severity,
+        count,
+    } in &notices.known
+    {
+        let labels = [("state", state.as_ref()), ("severity", severity)];
+        out.sample("sluice_alerts", &labels, count);
+    }
+    let help = "Lines of the alerts' journal, for the life of the store.";
+    out.counter("sluice_alert_notices_total", help, notices.written);
+    let help = "Notices that wait for a channel.";
+    out.family("sluice_alert_outbox_waiting", "gauge", help);
+    for (channel, count) in &notices.waiting {
+        let labels = [("channel", channel.as_str())];
+        out.sample("sluice_alert_outbox_waiting", &labels, count);
+    }
+    let help = "Notices that fell out of a full outbox, since the daemon started.";
+    out.counter("sluice_alert_outbox_dropped_total", help, notices.dropped);
+}
+
 struct Exposition(String);
 
 impl Exposition {
@@ -236,6 +261,8 @@ mod tests {
                 ..BrokerStatus::default()
             },
             incidents: Vec::new(),
+            alerts: Vec::new(),
+            notices: NoticesStatus::default(),
         }
     }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 mod alert;
 pub mod when;
 
-pub use alert::Alert;
+pub use alert::{Alert, Alerts, Cost, Flow, Journal, Notice, Start};
 
 use crate::store::Flag;
 use engine::{Aggregate, DayRow, DiffKind, DiffRow, RestRow, SensorId};
@@ -43,6 +43,37 @@ pub struct Status {
     /// What happened to the store that its owner must know, as in the list of alerts.
     #[serde(default)]
     pub incidents: Vec<Alert>,
+    /// Every alert that was said and holds, the worst first.
+    #[serde(default)]
+    pub alerts: Vec<Alert>,
+    /// Alerts and what was said of them, by number.
+    #[serde(default)]
+    pub notices: NoticesStatus,
+}
+
+/// Alerts and what was said of them, by number.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoticesStatus {
+    /// How many alerts are known, by state and severity.
+    #[serde(default)]
+    pub known: Vec<Known>,
+    /// Lines of the journal, for the life of the store.
+    pub written: u64,
+    /// What waits for each configured channel.
+    pub waiting: BTreeMap<String, u64>,
+    /// What fell out of an outbox since the start, because as much waited as may.
+    pub dropped: u64,
+}
+
+/// How many alerts are in a state.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Known {
+    /// As [`Alert::state`].
+    pub state: Word,
+    /// As [`Alert::severity`].
+    pub severity: Word,
+    /// So many.
+    pub count: u64,
 }
 
 /// Whose time the gateway goes by.

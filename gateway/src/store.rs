@@ -9,6 +9,7 @@
 //! late, a duplicate, a correction, and which day a reading belongs to, it is told. It reads no
 //! clock. docs/FORMAT.md has the file to the byte.
 
+mod alerts;
 mod aside;
 mod ballast;
 mod block;
@@ -41,6 +42,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{Database, ReadableDatabase, StorageBackend};
 
+pub use self::alerts::{AlertWrite, JOURNAL_AGE_MS, JOURNAL_MOST};
 pub use self::aside::{Aside, set_aside};
 pub use self::error::{Failure, OpenError, StoreError};
 pub use self::incident::{Incident, Tended};

@@ -1,9 +1,10 @@
 //! The HTTP API, the live WebSocket and the page, over committed state.
 //!
-//! It reads and never changes anything, and it knows neither the store nor the engine: what it
-//! tells comes through [`reading::Facts`] and [`live::Feed`]. Paths and rows are those of the
+//! It reads, and changes nothing but that it carries answers to alerts on. It knows neither the store nor
+//! the engine: what it tells comes through [`reading::Facts`] and [`live::Feed`]. Paths and rows are those of the
 //! contract.
 
+pub mod answer;
 mod api;
 mod asked;
 mod cursor;
@@ -31,6 +32,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use self::answer::Desk;
 pub use self::guard::Names;
 use self::live::Feed;
 use self::reading::{Facts, Unreadable};
@@ -42,6 +44,8 @@ use crate::metrics;
 pub struct Web {
     facts: Arc<dyn Facts>,
     feed: Feed,
+    /// Where answers to alerts go; `None`: nobody may answer here.
+    desk: Option<Arc<dyn Desk>>,
     names: Arc<Names>,
     stop: watch::Receiver<bool>,
     /// Keeps `stop` open for a router without a server.
@@ -56,16 +60,25 @@ impl Web {
         Self {
             facts,
             feed,
+            desk: None,
             names: Arc::new(names),
             stop,
             stopper: Arc::new(stopper),
         }
     }
 
+    /// The same, where alerts may be answered.
+    #[must_use]
+    pub fn acting(mut self, desk: Arc<dyn Desk>) -> Self {
+        self.desk = Some(desk);
+        self
+    }
+
     /// All paths, to be served or to be asked without a socket.
     pub fn router(self) -> Router {
         Router::new()
             .merge(api::routes())
+            .merge(answer::routes())
             .merge(page::routes())
             .route("/api/v1/live", get(socket::live))
             .route("/metrics", get(exposition))

@@ -495,6 +495,36 @@ async fn sluice_alert_test_says_what_each_channel_answered_and_fails_if_one_did(
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemons_own_alert_waits_for_a_channel_until_that_is_mended() {
+    let mut hall = Hall::with(&[]).await;
+    let place = Place::new();
+    let config = std::fs::read_to_string(place.config()).expect("it was written");
+    let hook =
+        |url: &str| format!("{config}\n[[alert.channel]]\ntype = \"webhook\"\nurl = \"{url}\"\n");
+    place.configure(&hook("http://127.0.0.1:1"));
+    // A damaged store is something that the gateway tells of itself.
+    std::fs::create_dir(place.data()).expect("the directory is ours");
+    std::fs::write(place.data().join("sluice.redb"), [7; 100_000]).expect("the directory is ours");
+    let mut daemon = place.start();
+    daemon.says("an alert was not sent, and is tried again");
+    daemon.kill();
+    let mut daemon = place.start();
+    daemon.says("an alert was not sent, and is tried again");
+    place.configure(&hook(&format!("http://{}", hall.address)));
+    daemon.reload();
+    let request = hall.next().await;
+    assert_eq!(request.body["status"], "firing");
+    assert_eq!(request.body["receiver"], "webhook");
+    let alert = &request.body["alerts"][0];
+    assert_eq!(alert["labels"]["alertname"], "store_damaged");
+    assert_eq!(alert["labels"]["severity"], "critical");
+    daemon.says("alert sent");
+    assert_eq!(hall.unasked(), 0);
+    daemon.terminate();
+    assert!(daemon.ended().success());
+}
+
 #[test]
 fn sluice_check_reads_the_files_of_channels() {
     let place = Place::new();

@@ -19,6 +19,7 @@ pub trait Outbox: Send + Sync + 'static {
         seqs: &[u64],
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Returns when there may be more waiting than before.
+    /// Returns when there may be more waiting than when this was called: call it, look at what is
+    /// [`waiting`](Self::waiting), then await it, and nothing is missed.
     fn more(&self) -> impl Future<Output = ()> + Send;
 }

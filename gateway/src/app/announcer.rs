@@ -1,13 +1,8 @@
-//! Between the writer and those who watch: every commit to the live feed, every trouble of the store to the
-//! board of alerts.
+//! Between the writer and those who watch: every commit and every change of an alert to the live feed.
 
-use crate::board::Board;
-use crate::clock::Clock;
-use crate::config::Config;
 use crate::ingest::{Announced, Observer, Standing};
 use crate::rows;
-use crate::store::Incident;
-use crate::web::facts::{Vitals, alerts};
+use crate::web::facts::Vitals;
 use crate::web::live::{Feed, LiveEvent};
 use engine::{DiffKind, DiffRow};
 use std::sync::Arc;
@@ -17,32 +12,17 @@ use std::sync::atomic::Ordering::Relaxed;
 pub(super) struct Announcer {
     pub(super) feed: Feed,
     pub(super) vitals: Arc<Vitals>,
-    pub(super) board: Board,
-    pub(super) incidents: Vec<Incident>,
-    pub(super) config: Arc<Config>,
-    pub(super) clock: Clock,
-}
-
-impl Announcer {
-    /// Puts up the alerts that there are about the gateway itself.
-    pub(super) fn say_alerts(&mut self) {
-        let (standing, since_ms) = self.vitals.standing();
-        let dir = &self.config.store.path;
-        self.board
-            .show(alerts(&self.incidents, dir, &standing, since_ms));
-    }
 }
 
 impl Observer for Announcer {
     fn standing(&mut self, standing: &Standing) {
-        self.vitals
-            .set_standing(standing.clone(), self.clock.wall_ms());
-        self.say_alerts();
+        self.vitals.set_standing(standing.clone());
     }
 
-    fn incidents(&mut self, incidents: &[Incident]) {
-        self.incidents = incidents.to_vec();
-        self.say_alerts();
+    fn alerts(&mut self, alerts: &[rows::Alert]) {
+        let json = |alert| serde_json::to_value(alert).expect("an alert is text and numbers");
+        self.feed
+            .publish(alerts.iter().map(|alert| LiveEvent::Alert(json(alert))));
     }
 
     fn committed(&mut self, announced: &Announced<'_>) {

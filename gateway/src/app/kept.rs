@@ -7,7 +7,7 @@ use super::{AppError, restored};
 use crate::broker::Restored;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::ingest::{Site, in_words};
+use crate::ingest::{Alerts, Site, in_words};
 use crate::store::{Aside, Failure, Options, Store, set_aside};
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use std::sync::Arc;
 pub(super) struct Kept {
     pub(super) store: Store,
     pub(super) site: Site,
+    pub(super) alerts: Alerts,
     pub(super) restored: Restored,
 }
 
@@ -31,9 +32,19 @@ pub(super) fn open(
         let mut store = Store::open(path, options)?;
         let site = Site::open(&mut store, Arc::clone(config), clock)?;
         let restored = restored(&store.view())?;
-        Ok::<_, AppError>(Kept {
+        // Read here so that damage is met here.
+        drop(store.view().alerts()?);
+        Ok::<_, AppError>((store, site, restored))
+    };
+    let go_on = |(mut store, mut site, restored): (Store, Site, Restored),
+                 aside: Option<&Aside>| {
+        tend_incidents(&mut store, config, aside, clock);
+        let mut alerts = Alerts::open(&store, &site, config, clock)?;
+        say_alerts(&mut store, &mut site, &mut alerts, clock);
+        Ok(Kept {
             store,
             site,
+            alerts,
             restored,
         })
     };
@@ -41,10 +52,7 @@ pub(super) fn open(
         Some(why) => why,
         None => match read() {
             Err(error) if error.failure() == Failure::Damaged => in_words(&error),
-            Ok(mut kept) => {
-                tend_incidents(&mut kept.store, config, None, clock);
-                return Ok(kept);
-            }
+            Ok(read) => return go_on(read, None),
             Err(error) => return Err(error),
         },
     };
@@ -54,9 +62,26 @@ pub(super) fn open(
         why,
         "the store is damaged: it was set aside whole, and the gateway goes on with an empty one"
     );
-    let mut kept = read()?;
-    tend_incidents(&mut kept.store, config, Some(&aside), clock);
-    Ok(kept)
+    go_on(read()?, Some(&aside))
+}
+
+/// What is different about alerts since the last time is on disk before anything is served. Where the disk
+/// takes nothing the writer finds that out, too, and goes on from memory.
+fn say_alerts(store: &mut Store, site: &mut Site, alerts: &mut Alerts, clock: &Clock) {
+    if store.failed().is_some() {
+        return;
+    }
+    let mut rows = Vec::new();
+    let written = alerts.written();
+    alerts.rows(&written, clock.wall_ms(), &mut rows);
+    site.begin(clock);
+    match site.commit(store, &rows) {
+        Ok(_committed) => alerts.kept(),
+        Err(error) => tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "what is different about alerts could not be written at the start"
+        ),
+    }
 }
 
 /// On a disk without room they are written down later.

@@ -552,7 +552,8 @@ mod tests {
             | BrokerWrite::QueueRelease { .. }
             | BrokerWrite::QueuePop { .. }
             | BrokerWrite::UserSet { .. }
-            | BrokerWrite::UserDrop { .. } => None,
+            | BrokerWrite::UserDrop { .. }
+            | BrokerWrite::Alert(_) => None,
         });
         queued.map(String::from).collect()
     }

@@ -19,7 +19,7 @@ use super::exit::{Exit, Failure, Outcome};
 use super::settings;
 use crate::config::Config;
 use crate::control::{ACCEPT_LATE, AcceptLate, CORRECT, Correct, Done};
-use crate::ingest::Order;
+use crate::ingest::{Alerts, Order};
 use crate::rows::Failed;
 use crate::rows::when::Moment;
 
@@ -111,17 +111,23 @@ pub(super) async fn carry_out<T: Serialize>(
     match by_daemon(&config.control.socket, asking).await {
         Answer::Done(done) => Ok(done),
         Answer::Failed(why) => Err(why.into()),
-        Answer::Nobody(why) => {
-            let opened = by_store(&Arc::new(config), &order);
-            opened.map_err(|store| match store {
-                Stopped::Unreadable(store) => {
-                    let why = anyhow!("{why:#}, and its store cannot be changed: {store:#}");
-                    Failure::new(Exit::NoDaemon, why)
-                }
-                Stopped::Failed(why) => why.into(),
-            })
-        }
+        Answer::Nobody(why) => by_stopped(&Arc::new(config), &order, &why),
     }
+}
+
+/// Carries out an order on the store of a daemon that does not answer, for the reason `why`.
+pub(super) fn by_stopped(
+    config: &Arc<Config>,
+    order: &Order,
+    why: &anyhow::Error,
+) -> Outcome<Done> {
+    by_store(config, order).map_err(|store| match store {
+        Stopped::Unreadable(store) => {
+            let why = anyhow!("{why:#}, and its store cannot be changed: {store:#}");
+            Failure::new(Exit::NoDaemon, why)
+        }
+        Stopped::Failed(why) => why.into(),
+    })
 }
 
 /// What comes of asking the daemon.
@@ -188,12 +194,18 @@ enum Stopped {
 fn by_store(config: &Arc<Config>, order: &Order) -> Result<Done, Stopped> {
     let (mut store, mut site) = settings::open(config).map_err(Stopped::Unreadable)?;
     let mut change = || {
-        site.begin(&settings::clock(config));
+        let clock = settings::clock(config);
+        let mut alerts = Alerts::open(&store, &site, config, &clock)?;
+        alerts.heed(order, clock.wall_ms())?;
+        site.begin(&clock);
         site.reckon(&mut store)?;
         let outcome = site.obey(order, &mut store)??;
         site.settle(&mut store)?;
+        alerts.hear(&site, clock.wall_ms());
+        let mut rows = Vec::new();
+        alerts.rows(&alerts.written(), clock.wall_ms(), &mut rows);
         // Nothing to write is fine: what is asked for holds already.
-        let _committed = site.commit(&mut store, &[])?;
+        let _committed = site.commit(&mut store, &rows)?;
         anyhow::Ok(Done::from(outcome))
     };
     change().map_err(Stopped::Failed)

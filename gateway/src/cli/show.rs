@@ -1,4 +1,4 @@
-//! The commands that read: `status`, `sensors`, `days`, `diffs`, `rests`, `letters`, `late`.
+//! The commands that read: `status`, `sensors`, `days`, `diffs`, `rests`, `alerts`, `letters`, `late`.
 
 use std::io::{self, BufWriter, Write};
 
@@ -11,7 +11,7 @@ use super::exit::Outcome;
 use super::operate::{AcceptArgs, accept_late};
 use super::table::Look;
 use super::tables;
-use crate::web::rows::{Days, Diffs, Lates, Letters, Rests, Sensors, Status};
+use crate::web::rows::{Alerts, Days, Diffs, Journal, Lates, Letters, Rests, Sensors, Status};
 use crate::web::when::Edge;
 
 /// Whom to ask and how to answer.
@@ -55,6 +55,26 @@ pub(super) struct BalanceDaysArgs {
     balance: Option<String>,
     #[command(flatten)]
     range: RangeArgs,
+    #[command(flatten)]
+    plain: PlainArgs,
+}
+
+/// What is wrong, and what was.
+#[derive(Debug, Clone, Args)]
+pub(super) struct AlertsArgs {
+    /// In one state only: open (said and not over), pending, firing, acknowledged, snoozed, cleared or withdrawn
+    #[arg(long)]
+    state: Option<String>,
+    #[command(flatten)]
+    plain: PlainArgs,
+}
+
+/// What was said of alerts.
+#[derive(Debug, Clone, Args)]
+pub(super) struct JournalArgs {
+    /// The newest so many
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: usize,
     #[command(flatten)]
     plain: PlainArgs,
 }
@@ -156,6 +176,29 @@ pub(super) async fn rests(shared: &SharedArgs, args: BalanceDaysArgs) -> Outcome
         "/api/v1/rests",
         query,
         |look, list: Rests| tables::rests(look, &list.rests),
+    )
+    .await
+}
+
+pub(super) async fn alerts(shared: &SharedArgs, args: AlertsArgs) -> Outcome {
+    let state = args.state.map(|state| ("state", state));
+    show(
+        shared,
+        &args.plain,
+        "/api/v1/alerts",
+        state.into_iter().collect(),
+        |look, list: Alerts| tables::alerts(look, &list.alerts),
+    )
+    .await
+}
+
+pub(super) async fn journal(shared: &SharedArgs, args: JournalArgs) -> Outcome {
+    show(
+        shared,
+        &args.plain,
+        "/api/v1/journal",
+        vec![("limit", args.limit.to_string())],
+        |look, list: Journal| tables::journal(look, &list.journal),
     )
     .await
 }

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use super::table::Column::{Number, Text};
 use super::table::{Look, dash, number, percent, printable, size, span, state, table, text};
 use crate::access::{Listed, Origin};
-use crate::rows::{Arrival, BrokerStatus, Day, Diff, Late, Letter, Rest, Sensor, Status};
+use crate::rows::{
+    Alert, Arrival, BrokerStatus, Day, Diff, Flow, Late, Letter, Notice, Rest, Sensor, Status,
+};
 
 /// How the gateway is doing, a line each.
 pub(crate) fn status(status: &Status) -> String {
@@ -55,10 +57,19 @@ pub(crate) fn status(status: &Status) -> String {
         ("waiting", status.clock.waiting.to_string()),
     ];
     let refusal = store.refusal.iter().map(|why| ("REFUSING", why.clone()));
-    let incidents = status.incidents.iter();
-    let incidents = incidents.map(|alert| ("ALERT", format!("{}; {}", alert.text, alert.advice)));
+    let open = status.alerts.iter().map(|alert| {
+        let state = match alert.state.as_ref() {
+            "firing" => String::new(),
+            state => format!(" ({state})"),
+        };
+        let words = format!(
+            "{}{state}: {}; {}",
+            alert.severity, alert.text, alert.advice
+        );
+        ("ALERT", words)
+    });
     let mut out = String::new();
-    for (name, value) in lines.into_iter().chain(refusal).chain(incidents) {
+    for (name, value) in open.chain(lines).chain(refusal) {
         writeln!(out, "{name:<15} {}", printable(&value)).expect("a String takes all");
     }
     out
@@ -236,6 +247,96 @@ pub(crate) fn late(look: Look, rows: &[Late]) -> String {
                 "set aside"
             }
             .to_owned(),
+        ]
+    });
+    table(look, &columns, cells)
+}
+
+/// What is wrong and what was: a line each, and below it the words of what is not over.
+pub(crate) fn alerts(look: Look, rows: &[Alert]) -> String {
+    if rows.is_empty() {
+        return "No alerts: nothing is wrong as far as the gateway knows.\n".to_owned();
+    }
+    let columns = [
+        Text("alert"),
+        Text("state"),
+        Text("severity"),
+        Text("where"),
+        Text("since"),
+        Text("flow"),
+        Text("so far"),
+        Text("cost"),
+    ];
+    let cells = rows.iter().map(|row| {
+        let flow = row.flow.as_ref();
+        let cost = row.cost.as_ref();
+        vec![
+            printable(&row.id),
+            state_of(row),
+            row.severity.to_string(),
+            text(row.location.as_deref()),
+            row.since.to_string(),
+            flow.map_or_else(dash, |flow| {
+                let Flow {
+                    low,
+                    best,
+                    high,
+                    unit,
+                } = flow;
+                printable(&format!("{best:.1} ({low:.1}–{high:.1}) {unit}"))
+            }),
+            row.amount.map_or_else(dash, |amount| {
+                let unit = row.unit.as_deref().unwrap_or_default();
+                printable(&format!("{amount:.0} {unit}"))
+            }),
+            cost.map_or_else(dash, |cost| {
+                printable(&format!("{:.2} {}", cost.amount, cost.currency))
+            }),
+        ]
+    });
+    let mut out = table(look, &columns, cells);
+    for row in rows.iter().filter(|row| row.ended.is_none()) {
+        let words = printable(&format!("{}: {}. To do: {}.", row.id, row.text, row.advice));
+        write!(out, "\n{words}\n").expect("a String takes all");
+    }
+    out
+}
+
+fn state_of(row: &Alert) -> String {
+    let by = row.by.as_ref().map(|by| format!(" by {by}"));
+    let until = row.snoozed_until.map(|until| format!(" until {until}"));
+    let normal = if row.normal { ", normal" } else { "" };
+    printable(&format!(
+        "{}{normal}{}{}",
+        row.state,
+        until.unwrap_or_default(),
+        by.unwrap_or_default()
+    ))
+}
+
+/// What was said of alerts.
+pub(crate) fn journal(look: Look, rows: &[Notice]) -> String {
+    if rows.is_empty() {
+        return "Nothing was said: there was no alert yet.\n".to_owned();
+    }
+    let columns = [
+        Number("seq"),
+        Text("at"),
+        Text("alert"),
+        Number("episode"),
+        Text("what"),
+        Text("severity"),
+        Text("by"),
+    ];
+    let cells = rows.iter().map(|row| {
+        vec![
+            row.seq.to_string(),
+            row.at.to_string(),
+            printable(&row.alert.id),
+            row.alert.episode.to_string(),
+            row.what.to_string(),
+            row.alert.severity.to_string(),
+            text(row.by.as_deref()),
         ]
     });
     table(look, &columns, cells)

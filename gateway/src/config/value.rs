@@ -148,6 +148,14 @@ pub(super) fn duration(
     }
 }
 
+/// A duration as people write it, in milliseconds.
+pub(crate) fn duration_ms(text: &str) -> Result<i64, String> {
+    let ms = scaled(text, &DURATION_UNITS).and_then(|ms| i64::try_from(ms).ok());
+    ms.ok_or_else(|| {
+        format!(r#"{text:?} is not a duration; write a whole number and m, h or d, such as "2h""#)
+    })
+}
+
 /// A size within bounds, in bytes.
 pub(super) fn size(allowed: RangeInclusive<&'static str>) -> impl Fn(&DeValue<'_>) -> Parsed<u64> {
     move |value| {

@@ -1,6 +1,7 @@
 //! What an operator may change, and the answer.
 
 use super::users::{MAX_USERS, UserChange};
+use crate::alert::{Action, AlertId, Unanswered};
 use crate::source::Reason;
 use crate::store::StoreError;
 use engine::EventTime;
@@ -29,6 +30,22 @@ pub enum Order {
     },
     /// Changes the users in the store.
     Users(UserChange),
+    /// Answers an alert.
+    Alert {
+        /// Which.
+        id: AlertId,
+        /// How.
+        action: Action,
+        /// Who: the name of a user, or a word for where it came from.
+        by: String,
+    },
+    /// A channel has been sent notices, or they are too old for it: they wait for it no longer.
+    Sent {
+        /// Its name.
+        channel: String,
+        /// The notices' places in the journal.
+        seqs: Vec<u64>,
+    },
 }
 
 /// An order on its way to the writer.
@@ -73,6 +90,9 @@ pub enum Refusal {
     /// There is no room for more.
     #[error("the store holds {MAX_USERS} users, and takes no more")]
     TooManyUsers,
+    /// The alert cannot be answered like that.
+    #[error(transparent)]
+    Alert(#[from] Unanswered),
     /// The store takes nothing at the moment.
     #[error("nothing can be changed now: {0}")]
     Outage(String),

@@ -4,7 +4,10 @@
 //! in is refused a few times a second, so that clients that come back at once cost little.
 
 use super::outage::{Outage, Stage, Standing};
-use super::{Command, Event, Intake, Observer, Refusal, Site, SiteError, TICK, Writer, next};
+use super::{
+    Command, Event, Intake, Observer, Order, Outcome, Refusal, Site, SiteError, TICK, Writer, next,
+};
+use crate::alert::Written;
 use crate::broker::Submission;
 use crate::source::Verdict;
 use crate::store::{Failure, Regained, Reopened, StoreError, Tended};
@@ -34,6 +37,7 @@ impl<O: Observer> Writer<O> {
         self.strikes = self.strikes.saturating_add(1);
         let failure = error.failure();
         self.note_damage(failure, error);
+        self.alerts.lost();
         let now_ms = self.clock.monotonic_ms();
         self.outage = Some(Outage::begin(failure, self.strikes, now_ms));
         self.mend();
@@ -70,6 +74,9 @@ impl<O: Observer> Writer<O> {
             Event::Over => return super::Turn::Over,
         }
         self.mend();
+        if self.outage.is_some() {
+            self.say_from_memory();
+        }
         super::Turn::Done
     }
 
@@ -81,9 +88,43 @@ impl<O: Observer> Writer<O> {
         self.disappoint(refused);
     }
 
-    fn refuse_order(&self, command: Command) {
+    fn refuse_order(&mut self, command: Command) {
+        let is_answer = match &command.order {
+            Order::Alert { .. } => true,
+            Order::Correct { .. }
+            | Order::AcceptLate { .. }
+            | Order::Users(_)
+            | Order::Sent { .. } => false,
+        };
+        if is_answer {
+            // Kept in mind, and written when there is room.
+            let heeded = self.alerts.heed(&command.order, self.clock.wall_ms());
+            let written = self.alerts.written();
+            self.alerts.show(&written);
+            self.show(&written);
+            let heeded = heeded.map(|()| Outcome::default());
+            command.answer(heeded.map_err(Refusal::Alert));
+            return;
+        }
         let why = self.standing.refusal().unwrap_or_default();
         command.answer(Err(Refusal::Outage(why)));
+    }
+
+    /// What is wrong with the store reaches people though nothing can be written.
+    fn say_from_memory(&mut self) {
+        self.alerts.look_at(&self.clock);
+        if let Some(written) = self.alerts.go_on_in_memory(self.clock.wall_ms()) {
+            self.show(&written);
+        }
+    }
+
+    fn show(&mut self, written: &Written) {
+        let news = self.board.news(written);
+        for submission in self.board.compose(&news, &self.fanout) {
+            self.fanout.committed(submission);
+        }
+        self.observer.alerts(&news.alerts);
+        self.board.said(news);
     }
 
     /// Tries to end the outage, if it is time to.
@@ -122,6 +163,8 @@ impl<O: Observer> Writer<O> {
                     let reopened = self.store.reopen()?;
                     let config = Arc::clone(&self.config);
                     self.site = Site::open(&mut self.store, config, &self.clock)?;
+                    self.alerts
+                        .read(&self.store.view(), &self.site, self.clock.wall_ms())?;
                     match reopened {
                         Reopened::ReadOnly => {
                             outage.failure = Failure::DiskFull;
@@ -186,6 +229,8 @@ impl<O: Observer> Writer<O> {
         }
         self.standing = standing;
         self.observer.standing(&self.standing);
+        self.alerts
+            .set_standing(&self.standing, self.clock.wall_ms());
     }
 
     /// Looks at the disk, every minute: how much room it has, whether there is any for the
@@ -203,7 +248,7 @@ impl<O: Observer> Writer<O> {
             .tend_incidents(backups, None, self.clock.wall_ms())
         {
             Ok(Tended::Unchanged) => {}
-            Ok(Tended::Changed(incidents)) => self.observer.incidents(&incidents),
+            Ok(Tended::Changed(incidents)) => self.alerts.set_files(&incidents),
             Err(error) => self.fail(&error, "what lies beside the store could not be looked at"),
         }
     }

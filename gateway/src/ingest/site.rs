@@ -14,6 +14,7 @@ pub use open::SiteError;
 use super::judge::{Judged, Now, judge};
 use super::reckon::after;
 use super::registry::{KnownBalance, News, Registry};
+use crate::alert::{AlertId, Claim, Told};
 use crate::clock::{Beat, Clock, Pace};
 use crate::config::{ClockMode, Config};
 use crate::source::{Decoded, Reason, Stamped, Verdict};
@@ -81,6 +82,27 @@ impl Site {
             changes: &self.changes,
             registry: &self.registry,
         }
+    }
+
+    /// What detectors say of the group that was settled last.
+    #[must_use]
+    #[expect(clippy::unused_self, reason = "what watches the site is a part of it")]
+    pub fn told(&self) -> &[Told] {
+        &[]
+    }
+
+    /// All that detectors claim.
+    #[must_use]
+    #[expect(clippy::unused_self, reason = "what watches the site is a part of it")]
+    pub fn standing(&self) -> Vec<Claim> {
+        Vec::new()
+    }
+
+    /// How long what is claimed has to hold before it is said, in ms.
+    #[must_use]
+    #[expect(clippy::unused_self, reason = "what watches the site is a part of it")]
+    pub fn dwell_ms(&self, _: &AlertId) -> i64 {
+        0
     }
 
     /// Readings in memory.

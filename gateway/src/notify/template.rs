@@ -311,9 +311,7 @@ mod tests {
         let blocks = |language: &str| -> Vec<&str> {
             let opening = format!("```{language}\n");
             let blocks = text.split(&opening).skip(1);
-            blocks
-                .filter_map(|rest| rest.split("```").next())
-                .collect()
+            blocks.filter_map(|rest| rest.split("```").next()).collect()
         };
         let templates = blocks("jinja");
         assert_eq!(templates.len(), 2);

@@ -5,9 +5,9 @@
 use redb::{ReadTransaction, WriteTransaction};
 
 use super::error::Fault;
-use super::rows;
 use super::tables::{QUEUE, RETAINED, SESSIONS, USERS};
 use super::types::{BrokerWrite, UserRow};
+use super::{alerts, rows};
 
 /// What stands in the place of a message that has been received: no message is empty.
 const RELEASED: &[u8] = &[];
@@ -57,6 +57,7 @@ pub(super) fn apply(txn: &WriteTransaction, writes: &[BrokerWrite]) -> Result<()
             BrokerWrite::QueuePop { client, ordinal } => {
                 txn.open_table(QUEUE)?.remove((client.as_str(), *ordinal))?;
             }
+            BrokerWrite::Alert(write) => alerts::apply(txn, write)?,
         }
     }
     Ok(())

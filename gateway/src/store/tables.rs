@@ -26,6 +26,8 @@ pub(super) type BlockKey = (u32, i32, u64);
 pub(super) type DayKey = (u32, i32);
 /// Of a queued message: client id, ordinal.
 pub(super) type QueueKey = (&'static str, u64);
+/// Of an entry of the outbox: channel, the notice's place in the journal.
+pub(super) type OutboxKey = (&'static str, u64);
 
 pub(super) const META: TableDefinition<'_, &str, Bytes> = TableDefinition::new("meta");
 pub(super) const LOG: TableDefinition<'_, u64, Bytes> = TableDefinition::new("log");
@@ -41,6 +43,9 @@ pub(super) const RETAINED: TableDefinition<'_, &str, Bytes> = TableDefinition::n
 pub(super) const SESSIONS: TableDefinition<'_, &str, Bytes> = TableDefinition::new("sessions");
 pub(super) const QUEUE: TableDefinition<'_, QueueKey, Bytes> = TableDefinition::new("queue");
 pub(super) const USERS: TableDefinition<'_, &str, Bytes> = TableDefinition::new("users");
+pub(super) const ALERTS: TableDefinition<'_, &str, Bytes> = TableDefinition::new("alerts");
+pub(super) const JOURNAL: TableDefinition<'_, u64, Bytes> = TableDefinition::new("journal");
+pub(super) const OUTBOX: TableDefinition<'_, OutboxKey, Bytes> = TableDefinition::new("outbox");
 
 /// Makes every table, so that readers find them all.
 pub(super) fn create(txn: &WriteTransaction) -> Result<(), redb::TableError> {
@@ -58,5 +63,8 @@ pub(super) fn create(txn: &WriteTransaction) -> Result<(), redb::TableError> {
     txn.open_table(SESSIONS)?;
     txn.open_table(QUEUE)?;
     txn.open_table(USERS)?;
+    txn.open_table(ALERTS)?;
+    txn.open_table(JOURNAL)?;
+    txn.open_table(OUTBOX)?;
     Ok(())
 }

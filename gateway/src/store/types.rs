@@ -1,5 +1,6 @@
 //! What goes into the store and comes out of it. Plain data: no bytes, no tables.
 
+use super::AlertWrite;
 use std::fmt;
 
 use engine::{BalanceId, Day, EventTime, RestRow, SensorDay, SensorId};
@@ -199,7 +200,7 @@ impl fmt::Debug for UserRow {
 }
 
 /// A change to what the broker keeps, written in the transaction of the group it arrived with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum BrokerWrite {
     /// A topic's retained message is this.
     RetainSet {
@@ -261,6 +262,8 @@ pub enum BrokerWrite {
         /// Its place in the queue.
         ordinal: u64,
     },
+    /// An alert, its journal or its outbox is different: what the gateway says itself.
+    Alert(AlertWrite),
 }
 
 /// What is known of a sensor beside its days.

@@ -21,7 +21,8 @@ use super::scan::{
 };
 use super::tables::{DAYS, LATE, LETTERS, LOG, RESTS, SEALS};
 use super::types::{Fate, LateRow, Letter, Logged, SensorState, StoredReading, Totals, UserRow};
-use super::{Shared, broker, log, open, rows};
+use super::{Shared, alerts, broker, log, open, rows};
+use crate::alert::{AlertId, Kept, Notice};
 
 /// A reader's handle. Clones share everything.
 #[derive(Clone, Debug)]
@@ -328,6 +329,40 @@ impl View {
             }
             Ok(found)
         })
+    }
+
+    /// Every alert, by id.
+    pub fn alerts(&self) -> Result<Vec<Kept>, StoreError> {
+        self.shared.read("read the alerts", alerts::alerts)
+    }
+
+    /// The alert of that id.
+    pub fn alert(&self, id: &AlertId) -> Result<Option<Kept>, StoreError> {
+        self.shared
+            .read("read an alert", |txn| alerts::alert(txn, id.as_str()))
+    }
+
+    /// The lines of the alerts' journal from the number `from` on, the first `limit`.
+    pub fn journal(&self, from: u64, limit: usize) -> Result<Vec<Notice>, StoreError> {
+        self.shared
+            .read("read the journal", |txn| alerts::journal(txn, from, limit))
+    }
+
+    /// The number that the next line of the alerts' journal has, from 1.
+    pub fn next_notice(&self) -> Result<u64, StoreError> {
+        self.shared
+            .read("read the journal's end", alerts::next_notice)
+    }
+
+    /// The notices that wait for `channel`, oldest first, at most `most`.
+    pub fn outbox(&self, channel: &str, most: usize) -> Result<Vec<Notice>, StoreError> {
+        self.shared
+            .read("read the outbox", |txn| alerts::outbox(txn, channel, most))
+    }
+
+    /// What waits for each channel that anything waits for: places in the journal, in order.
+    pub fn waiting_notices(&self) -> Result<BTreeMap<String, Vec<u64>>, StoreError> {
+        self.shared.read("read the outbox", alerts::waiting)
     }
 
     /// Every retained message under its topic, by topic.

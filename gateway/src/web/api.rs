@@ -15,7 +15,7 @@ use super::asked::Asked;
 use super::cursor::Cursor;
 use super::reading::{Facts, Readiness, Unreadable};
 use super::refusal::Refusal;
-use super::rows::{Explanation, Letter, Readings, Sensors, Status};
+use super::rows::{Alerts, Explanation, Journal, Letter, Readings, Sensors, Status};
 use super::stream::{Rows, Step, list};
 use super::when::{Date, Span};
 
@@ -25,6 +25,22 @@ const READINGS: usize = 1000;
 const READINGS_ALLOWED: RangeInclusive<usize> = 1..=10_000;
 /// How many dead letters are read at a time; each is up to about 1 KB.
 const LETTERS_AT_ONCE: usize = 100;
+/// How many lines of the journal there are unless the question says.
+const NOTICES: usize = 100;
+/// How many it may say.
+const NOTICES_ALLOWED: RangeInclusive<usize> = 1..=1000;
+/// Any state in which an alert was said and holds.
+const OPEN: &str = "open";
+/// What may be asked for of alerts.
+const STATES: [&str; 7] = [
+    OPEN,
+    "pending",
+    "firing",
+    "acknowledged",
+    "snoozed",
+    "cleared",
+    "withdrawn",
+];
 /// How many late readings are written at a time.
 const LATE_AT_ONCE: usize = 100;
 
@@ -43,6 +59,7 @@ pub(super) fn routes() -> Router<Web> {
         .route("/api/v1/late", get(late))
         .route("/api/v1/letters", get(letters))
         .route("/api/v1/alerts", get(alerts))
+        .route("/api/v1/journal", get(journal))
         .route("/api/v1/explain", get(explain))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
@@ -197,14 +214,27 @@ async fn letters(State(web): State<Web>, uri: Uri) -> Answer {
     list(Arc::clone(&web.facts), "letters", walk).await
 }
 
-async fn alerts(State(web): State<Web>, uri: Uri) -> Result<Json<serde_json::Value>, Refusal> {
-    let state = Asked::of(&uri, &["state"])?
-        .text("state")
-        .map(str::to_owned);
-    let alerts = web
-        .read(move |facts| facts.alerts(state.as_deref()))
-        .await?;
-    Ok(Json(serde_json::json!({ "alerts": alerts })))
+async fn alerts(State(web): State<Web>, uri: Uri) -> Result<Json<Alerts>, Refusal> {
+    let asked = Asked::of(&uri, &["state"])?;
+    let state = asked.text("state");
+    if let Some(state) = state
+        && !STATES.contains(&state)
+    {
+        let why = format!("`{state}` is not one of {}", STATES.join(", "));
+        return Err(Refusal::bad_parameter("state", why));
+    }
+    let mut alerts = web.read(Facts::alerts).await?;
+    if let Some(state) = state {
+        alerts.retain(|alert| alert.state == state || (state == OPEN && alert.is_open()));
+    }
+    Ok(Json(Alerts { alerts }))
+}
+
+async fn journal(State(web): State<Web>, uri: Uri) -> Result<Json<Journal>, Refusal> {
+    let asked = Asked::of(&uri, &["limit"])?;
+    let limit = asked.within("limit", NOTICES_ALLOWED)?.unwrap_or(NOTICES);
+    let journal = web.read(move |facts| facts.journal(limit)).await?;
+    Ok(Json(Journal { journal }))
 }
 
 async fn explain(State(web): State<Web>, uri: Uri) -> Result<Json<Explanation>, Refusal> {

@@ -17,7 +17,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 use arc_swap::ArcSwap;
 use engine::{Calendar, Day as EngineDay, EventTime, SensorDay, SensorId, SensorSpec, Stamp};
 
-pub use self::alerts::alerts;
 use self::range::{days_of, instants_of};
 pub use self::vitals::Vitals;
 use super::reading::{Facts, Place, Readiness, Unreadable};
@@ -26,8 +25,8 @@ use crate::config::{BrokerMode, ClockMode, Config, SensorRule};
 use crate::ingest::Standing;
 use crate::rows::when::{Date, Moment, Span};
 use crate::rows::{
-    BrokerStatus, ClockStatus, Counters, Day, Diff, Explanation, Late, Letter, Point, Reading,
-    Rest, Sensor, Status, StoreStatus, UpstreamStatus, Word, flag_word,
+    Alert, BrokerStatus, ClockStatus, Counters, Day, Diff, Explanation, Late, Letter, Notice,
+    Point, Reading, Rest, Sensor, Status, StoreStatus, UpstreamStatus, Word, flag_word,
 };
 use crate::store::{Letter as StoredLetter, SensorState, Totals, View};
 
@@ -89,14 +88,9 @@ impl StoreFacts {
     }
 
     /// How the store stands, as the writer says; the disk's room as it is this moment.
-    fn standing(&self) -> (Standing, i64) {
+    fn standing(&self) -> Standing {
         match (self.vitals.standing(), self.view.room()) {
-            ((Standing::Taking(said), since_ms), Some(room)) => {
-                let level = room.level(said);
-                let news = level != said;
-                let since_ms = if news { self.clock.wall_ms() } else { since_ms };
-                (Standing::Taking(level), since_ms)
-            }
+            (Standing::Taking(said), Some(room)) => Standing::Taking(room.level(said)),
             (as_said, _) => as_said,
         }
     }
@@ -178,8 +172,8 @@ impl Facts for StoreFacts {
         };
         let counters = totals.counters;
         let incidents = self.view.incidents().map_err(unreadable("the incidents"))?;
-        let dir = &config.store.path;
-        let damaged = incidents.iter().map(|i| alerts::damaged(i, dir));
+        let alerts = alerts::all(self).map_err(unreadable("the alerts"))?;
+        let notices = alerts::numbers(self, &alerts).map_err(unreadable("the outbox"))?;
         Ok(Status {
             site: config.site.id.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -204,8 +198,8 @@ impl Facts for StoreFacts {
                 bytes: totals.file_bytes,
                 commits: self.vitals.commits(),
                 free_bytes: self.view.room().map(|room| room.free_bytes),
-                state: Word::Borrowed(self.standing().0.word()),
-                refusal: self.standing().0.refusal(),
+                state: Word::Borrowed(self.standing().word()),
+                refusal: self.standing().refusal(),
                 failures: self.vitals.failures(),
             },
             upstream: UpstreamStatus::off(),
@@ -216,7 +210,9 @@ impl Facts for StoreFacts {
                 },
                 ..self.vitals.broker()
             },
-            incidents: damaged.collect(),
+            incidents: alerts::of_incidents(self, &incidents, &alerts),
+            alerts: alerts::open(&alerts),
+            notices,
         })
     }
 
@@ -407,15 +403,12 @@ impl Facts for StoreFacts {
         }
     }
 
-    fn alerts(&self, state: Option<&str>) -> Result<Vec<serde_json::Value>, Unreadable> {
-        let incidents = self.view.incidents().map_err(unreadable("the incidents"))?;
-        let (standing, since_ms) = self.standing();
-        let config = self.config.load();
-        let alerts = alerts(&incidents, &config.store.path, &standing, since_ms).into_iter();
-        alerts
-            .filter(|alert| state.is_none_or(|state| state == alert.state))
-            .map(|alert| serde_json::to_value(alert).map_err(unreadable("the alerts")))
-            .collect()
+    fn alerts(&self) -> Result<Vec<Alert>, Unreadable> {
+        alerts::all(self).map_err(unreadable("the alerts"))
+    }
+
+    fn journal(&self, limit: usize) -> Result<Vec<Notice>, Unreadable> {
+        alerts::journal(self, limit).map_err(unreadable("the journal"))
     }
 
     fn explain(&self, sensor: &str, day: Date) -> Result<Explanation, Unreadable> {

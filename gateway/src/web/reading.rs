@@ -5,7 +5,9 @@
 
 use std::error::Error;
 
-use super::rows::{Day, Diff, Explanation, Late, Letter, Reading, Rest, Sensor, Status};
+use super::rows::{
+    Alert, Day, Diff, Explanation, Late, Letter, Notice, Reading, Rest, Sensor, Status,
+};
 use super::when::{Date, Moment, Span};
 
 /// What was known could not be read: a fault of ours or of the disk, never of the question.
@@ -96,8 +98,11 @@ pub trait Facts: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Letter>, Unreadable>;
 
-    /// The alerts in `state`, or all of them, as they are published.
-    fn alerts(&self, state: Option<&str>) -> Result<Vec<serde_json::Value>, Unreadable>;
+    /// Every alert, by id.
+    fn alerts(&self) -> Result<Vec<Alert>, Unreadable>;
+
+    /// The newest `limit` lines of the alerts' journal, oldest first.
+    fn journal(&self, limit: usize) -> Result<Vec<Notice>, Unreadable>;
 
     /// Everything that arrived for one sensor's day.
     fn explain(&self, sensor: &str, day: Date) -> Result<Explanation, Unreadable>;

@@ -74,8 +74,8 @@ impl Store {
             BrokerWrite::QueuePop { client, ordinal } => {
                 drop(self.queued.remove(&(client, ordinal)));
             }
-            BrokerWrite::UserSet { .. } | BrokerWrite::UserDrop { .. } => {
-                panic!("the broker makes no users")
+            BrokerWrite::UserSet { .. } | BrokerWrite::UserDrop { .. } | BrokerWrite::Alert(_) => {
+                panic!("the broker makes no users and no alerts")
             }
         }
     }

@@ -15,9 +15,10 @@ use std::sync::{Arc, Mutex};
 use engine::{
     Aggregate, BalanceId, Day, DayRow, DiffKind, DiffRow, EventTime, RestRow, SensorDay, SensorId,
 };
+use gateway::alert::{Alert, AlertId, Claim, Kept, Notice, Severity, State, What};
 use gateway::store::{
-    BrokerWrite, Checkpoint, Counters, Fate, Flag, Group, LateRow, Letter, Logged, Options, Seal,
-    SensorState, Store, StoreError, StoredReading, Totals, UserRow, Waiting,
+    AlertWrite, BrokerWrite, Checkpoint, Counters, Fate, Flag, Group, LateRow, Letter, Logged,
+    Options, Seal, SensorState, Store, StoreError, StoredReading, Totals, UserRow, Waiting,
 };
 use redb::StorageBackend;
 
@@ -349,7 +350,8 @@ pub fn script(seed: u64, turns: i32) -> Vec<Step> {
                 group.new_balances = vec![(BalanceId(0), "water".into())];
             }
             seq = group.next_seq;
-            let broker = random_writes(&mut dice);
+            let mut broker = random_writes(&mut dice);
+            broker.extend(random_alerts(&mut dice, seq));
             steps.push(Step::Commit(group, broker));
         }
         let drop_before = (turn > 2).then(|| Day::from_number(18_262 + turn - 2));
@@ -489,6 +491,79 @@ fn random_writes(dice: &mut Dice) -> Vec<BrokerWrite> {
     }
 }
 
+pub fn kept(subject: &str, notices: u32) -> Kept {
+    let claim = Claim {
+        id: AlertId::new("persist", subject),
+        kind: "persist".into(),
+        rule: String::new(),
+        subject: subject.into(),
+        severity: Severity::Warning,
+        location: None,
+        raised_ms: START_MS,
+        flow: None,
+        start: None,
+        amount: Some(12.5),
+        unit: Some("L".into()),
+        cost: None,
+        text: "it never rested".into(),
+        advice: "look".into(),
+    };
+    let alert = Alert {
+        claim,
+        state: State::Firing,
+        episode: 1,
+        notices,
+        since_ms: START_MS,
+        fired_ms: Some(START_MS),
+        ended_ms: None,
+        by: None,
+        acted_ms: None,
+        snoozed_until_ms: None,
+        repeats: 0,
+        normal: false,
+    };
+    Kept {
+        alert,
+        part: None,
+        repeat_from_ms: Some(START_MS),
+        told: vec!["ntfy".into()],
+        before: None,
+    }
+}
+
+pub fn notice(seq: u64, kept: &Kept) -> Notice {
+    Notice {
+        seq,
+        what: What::Fired,
+        at_ms: START_MS,
+        by: None,
+        alert: kept.alert.clone(),
+    }
+}
+
+fn random_alerts(dice: &mut Dice, seq: u64) -> Vec<BrokerWrite> {
+    let kept = kept(&format!("S{}", dice.roll(3)), u32::try_from(seq).unwrap());
+    let channel = format!("c{}", dice.roll(2));
+    let writes = match dice.roll(4) {
+        0 => vec![
+            AlertWrite::Notice(Box::new(notice(seq + 1, &kept))),
+            AlertWrite::Set(Box::new(kept)),
+            AlertWrite::Wait {
+                channel,
+                seq: seq + 1,
+                at_ms: START_MS,
+            },
+        ],
+        1 => vec![AlertWrite::Done {
+            channel,
+            seq: dice.roll(seq + 1),
+        }],
+        2 => vec![AlertWrite::Drop(kept.alert.claim.id)],
+        _ => Vec::new(),
+    };
+    writes.into_iter().map(BrokerWrite::Alert).collect()
+}
+
 type Texts = Vec<(String, Vec<u8>)>;
 
 /// Everything that can be read from a store.
@@ -510,6 +585,9 @@ pub struct Snapshot {
     sessions: Texts,
     users: Vec<(String, UserRow)>,
     queues: Vec<Vec<(u64, Vec<u8>)>>,
+    alerts: Vec<Kept>,
+    journal: Vec<Notice>,
+    outbox: std::collections::BTreeMap<String, Vec<u64>>,
 }
 
 impl Snapshot {
@@ -552,6 +630,9 @@ impl Snapshot {
                 .iter()
                 .map(|c| view.queue(c).unwrap())
                 .collect(),
+            alerts: view.alerts().unwrap(),
+            journal: view.journal(0, usize::MAX).unwrap(),
+            outbox: view.waiting_notices().unwrap(),
         }
     }
 }

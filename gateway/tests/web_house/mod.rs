@@ -15,8 +15,9 @@ use std::sync::Arc;
 use gateway::web::live::Feed;
 use gateway::web::reading::{Facts, Place, Readiness, Unreadable};
 use gateway::web::rows::{
-    Arrival, BrokerStatus, ClockStatus, Counters, Day, Diff, Explanation, Late, Letter, Point,
-    Reading, Rest, Sensor, Status, StoreStatus, UpstreamStatus, Word,
+    Alert, Arrival, BrokerStatus, ClockStatus, Cost, Counters, Day, Diff, Explanation, Flow, Late,
+    Letter, Notice, NoticesStatus, Point, Reading, Rest, Sensor, Start, Status, StoreStatus,
+    UpstreamStatus, Word,
 };
 use gateway::web::when::{Date, Edge, Moment, Span};
 use gateway::web::{Names, Web};
@@ -40,6 +41,8 @@ pub struct House {
     pub not_ready: Option<String>,
     /// The sensor whose days cannot be read.
     pub broken: Option<String>,
+    /// Its alerts.
+    pub alerts: Vec<Alert>,
 }
 
 impl Default for House {
@@ -49,6 +52,7 @@ impl Default for House {
             letters: 1,
             not_ready: None,
             broken: None,
+            alerts: Vec::new(),
         }
     }
 }
@@ -79,6 +83,45 @@ fn holds(span: &Span, number: i32) -> bool {
 )]
 fn unit() -> Option<String> {
     Some("L".to_owned())
+}
+
+/// A leak in the house.
+pub fn leak() -> Alert {
+    Alert {
+        id: "persist-Wtot".to_owned(),
+        kind: Word::Borrowed("persist"),
+        rule: "24 h > 5 L/h".to_owned(),
+        state: Word::Borrowed("firing"),
+        severity: Word::Borrowed("warning"),
+        subject: "Wtot".to_owned(),
+        location: Some("main".to_owned()),
+        since: moment(192),
+        fired: Some(moment(192)),
+        ended: None,
+        raised: moment(191),
+        episode: 1,
+        flow: Some(Flow {
+            low: 4.6,
+            best: 4.8,
+            high: 5.0,
+            unit: "L/h".to_owned(),
+        }),
+        start: Some(Start {
+            from: Some(moment(100)),
+            until: moment(104),
+        }),
+        amount: Some(105.6),
+        unit: unit(),
+        cost: Some(Cost {
+            amount: 0.42,
+            currency: "EUR".to_owned(),
+        }),
+        text: "since 2020-01-02 about 01:00 the meter has not stood still".to_owned(),
+        advice: "close the stopcock, and see whether the meter stops".to_owned(),
+        by: None,
+        snoozed_until: None,
+        normal: false,
+    }
 }
 
 impl House {
@@ -134,6 +177,13 @@ impl Facts for House {
                 ..BrokerStatus::default()
             },
             incidents: Vec::new(),
+            alerts: self
+                .alerts
+                .iter()
+                .filter(|a| a.is_open())
+                .cloned()
+                .collect(),
+            notices: NoticesStatus::default(),
         })
     }
 
@@ -293,8 +343,20 @@ impl Facts for House {
         Ok((from..=self.letters).take(limit).map(letter).collect())
     }
 
-    fn alerts(&self, _state: Option<&str>) -> Result<Vec<serde_json::Value>, Unreadable> {
-        Ok(Vec::new())
+    fn alerts(&self) -> Result<Vec<Alert>, Unreadable> {
+        Ok(self.alerts.clone())
+    }
+
+    fn journal(&self, limit: usize) -> Result<Vec<Notice>, Unreadable> {
+        let notice = |(alert, seq): (&Alert, u64)| Notice {
+            seq,
+            what: Word::Borrowed("fired"),
+            at: alert.since,
+            by: None,
+            alert: alert.clone(),
+        };
+        let journal: Vec<Notice> = self.alerts.iter().zip(1..).map(notice).collect();
+        Ok(journal[journal.len().saturating_sub(limit)..].to_vec())
     }
 
     fn explain(&self, sensor: &str, day: Date) -> Result<Explanation, Unreadable> {

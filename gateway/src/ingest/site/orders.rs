@@ -2,6 +2,7 @@
 //! held.
 
 use super::Site;
+use crate::alert::{Action, AlertId};
 use crate::ingest::command::{Order, Outcome, Refusal};
 use crate::source::Reason;
 use crate::store::{Fate, Store, StoreError};
@@ -42,6 +43,12 @@ impl Site {
                 }
                 Err(refusal) => return Ok(Err(refusal)),
             },
+            // The book has judged it; no reading is different.
+            Order::Alert { id, action, .. } => {
+                self.answered(id, *action);
+                Vec::new()
+            }
+            Order::Sent { .. } => return Ok(Ok(outcome)),
         };
         for reading in readings {
             match self.engine.overrule(reading, &mut &*store)? {
@@ -62,6 +69,14 @@ impl Site {
         }
         tracing::info!(?order, ?outcome, "an operator's change");
         Ok(Ok(outcome))
+    }
+
+    /// Tells the detectors what a person said to an alert of theirs: what was normal needs more from now on.
+    #[expect(clippy::unused_self, reason = "what watches the site is a part of it")]
+    fn answered(&self, _: &AlertId, action: Action) {
+        match action {
+            Action::Normal | Action::Acknowledge | Action::Snooze(_) => {}
+        }
     }
 
     fn correction(&self, sensor: &str, time: EventTime, value: f64) -> Result<Reading, Refusal> {

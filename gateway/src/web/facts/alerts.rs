@@ -1,84 +1,86 @@
-//! What is wrong with the store, as alerts: damaged files that were set aside, a disk that is full or
-//! nearly so. They follow from what is there, and end with it.
+//! Alerts and their journal as the store keeps them; while it takes nothing, with what is said from memory.
 
-use std::path::Path;
+use std::collections::BTreeMap;
 
-use crate::ingest::Standing;
-use crate::rows::when::Moment;
-use crate::rows::{Alert, Word};
-use crate::store::{FILE, Incident, Level};
+use super::StoreFacts;
+use crate::alert::{self, AlertId};
+use crate::ingest::of_files;
+use crate::rows::{Alert, Known, Notice, NoticesStatus, Word};
+use crate::store::{Incident, StoreError};
 
-/// All of them: incidents first. `dir` is the store's; it stands like this since `since_ms`.
-#[must_use]
-pub fn alerts(
+/// Every alert, by id.
+pub(super) fn all(facts: &StoreFacts) -> Result<Vec<Alert>, StoreError> {
+    let unwritten = facts.vitals.unwritten();
+    let held = match facts.view.alerts() {
+        Ok(held) => held,
+        // A store that cannot even be read is told of from memory.
+        Err(_) if !unwritten.is_empty() => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let held = held.into_iter().map(|kept| kept.alert);
+    let mut alerts: BTreeMap<AlertId, alert::Alert> =
+        held.map(|alert| (alert.claim.id.clone(), alert)).collect();
+    alerts.extend(unwritten);
+    Ok(alerts.values().map(Alert::of).collect())
+}
+
+/// Those that were said and hold, the worst first, of these the newest.
+pub(super) fn open(alerts: &[Alert]) -> Vec<Alert> {
+    let rank = |alert: &Alert| match alert.severity.as_ref() {
+        "critical" => 0,
+        "warning" => 1,
+        _ => 2,
+    };
+    let mut open: Vec<Alert> = alerts.iter().filter(|a| a.is_open()).cloned().collect();
+    open.sort_by_key(|alert| (rank(alert), std::cmp::Reverse(alert.since)));
+    open
+}
+
+/// The alerts of damaged files that lie there still.
+pub(super) fn of_incidents(
+    facts: &StoreFacts,
     incidents: &[Incident],
-    dir: &Path,
-    standing: &Standing,
-    since_ms: i64,
+    alerts: &[Alert],
 ) -> Vec<Alert> {
-    let damaged = incidents.iter().map(|incident| damaged(incident, dir));
-    damaged.chain(of_disk(standing, since_ms)).collect()
-}
-
-pub(super) fn damaged(incident: &Incident, dir: &Path) -> Alert {
-    let file = dir.join(&incident.file);
-    let file = file.display();
-    let store = dir.join(FILE);
-    let store = store.display();
-    let restore = match &incident.backup {
-        Some(backup) => format!(
-            "the newest backup is {backup}; to go back to it stop the daemon and `cp {backup} {store}`"
-        ),
-        None => "no backup was found".to_owned(),
-    };
-    Alert {
-        text: format!(
-            "the store was damaged ({}): the gateway went on with an empty one, and set the damaged file \
-             aside as {file}",
-            incident.why
-        ),
-        advice: format!(
-            "check the disk; {restore}; this alert ends when {file} is moved away or deleted"
-        ),
-        ..alert(incident.id(), "store_damaged", "critical", incident.at_ms)
-    }
-}
-
-fn of_disk(standing: &Standing, since_ms: i64) -> Option<Alert> {
-    let (kind, severity, text) = match standing {
-        Standing::Taking(Level::Ample) => return None,
-        Standing::Taking(Level::Low) => ("store_nearly_full", "info", "is getting full"),
-        Standing::Taking(Level::Scarce) => ("store_nearly_full", "warning", "is nearly full"),
-        Standing::Full { .. } => (
-            "store_full",
-            "critical",
-            "is full: readings are refused unacknowledged",
-        ),
-        Standing::Failing(_) => (
-            "store_failing",
-            "critical",
-            "cannot be written: readings are refused unacknowledged",
-        ),
-    };
-    let advice = standing.refusal().unwrap_or_else(|| {
-        "delete something on that disk, or give it a shorter [store] retain_readings".to_owned()
+    let config = facts.config.load();
+    let claims = of_files(incidents, &config.store.path).into_iter();
+    let held = claims.filter_map(|claim| {
+        let mut alerts = alerts.iter();
+        alerts.find(|alert| alert.id == claim.id.as_str()).cloned()
     });
-    Some(Alert {
-        text: format!("the disk of the store {text}"),
-        advice,
-        ..alert(kind.replace('_', "-"), kind, severity, since_ms)
+    held.collect()
+}
+
+/// Alerts and notices by number.
+pub(super) fn numbers(facts: &StoreFacts, alerts: &[Alert]) -> Result<NoticesStatus, StoreError> {
+    let mut known: BTreeMap<(Word, Word), u64> = BTreeMap::new();
+    for alert in alerts {
+        let of = (alert.state.clone(), alert.severity.clone());
+        *known.entry(of).or_default() += 1;
+    }
+    let known = known.into_iter().map(|((state, severity), count)| Known {
+        state,
+        severity,
+        count,
+    });
+    let config = facts.config.load();
+    let rules = alert::Rules::of(&config.alert);
+    let waits = facts.view.waiting_notices()?;
+    let waiting = rules.receivers().iter().map(|receiver| {
+        let count = waits.get(&receiver.name).map_or(0, Vec::len);
+        (receiver.name.clone(), count as u64)
+    });
+    Ok(NoticesStatus {
+        known: known.collect(),
+        written: facts.view.next_notice()? - 1,
+        waiting: waiting.collect(),
+        dropped: facts.vitals.dropped_notices(),
     })
 }
 
-fn alert(id: String, kind: &'static str, severity: &'static str, since_ms: i64) -> Alert {
-    Alert {
-        id,
-        kind: Word::Borrowed(kind),
-        state: Word::Borrowed("firing"),
-        severity: Word::Borrowed(severity),
-        subject: Word::Borrowed("store"),
-        since: Moment::from_ms(since_ms),
-        text: String::new(),
-        advice: String::new(),
-    }
+/// The newest `limit` lines of the journal, oldest first.
+pub(super) fn journal(facts: &StoreFacts, limit: usize) -> Result<Vec<Notice>, StoreError> {
+    let from = facts.view.next_notice()?.saturating_sub(limit as u64);
+    let notices = facts.view.journal(from, limit)?;
+    Ok(notices.iter().map(Notice::of).collect())
 }

@@ -1,10 +1,12 @@
 //! What no store can tell: how the daemon itself is doing.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::ingest::{IngestStats, Standing};
+use crate::alert::{Alert, AlertId};
+use crate::ingest::{AlertsSeen, IngestStats, Standing};
 use crate::rows::BrokerStatus;
 use crate::web::reading::Readiness;
 
@@ -13,8 +15,10 @@ pub struct Vitals {
     /// Commits since the start.
     pub commits: AtomicU64,
     ingest: Arc<IngestStats>,
-    /// How the store stands, and since when, in ms UTC.
-    standing: RwLock<(Standing, i64)>,
+    /// How the store stands.
+    standing: RwLock<Standing>,
+    /// What is said from memory while the store takes nothing, and what fell out of the outbox.
+    alerts: Option<AlertsSeen>,
     broker: Box<dyn Fn() -> BrokerStatus + Send + Sync>,
     not_ready: RwLock<Option<String>>,
 }
@@ -27,6 +31,7 @@ impl Vitals {
             commits: AtomicU64::new(0),
             ingest: Arc::default(),
             standing: RwLock::default(),
+            alerts: None,
             broker: Box::new(broker),
             not_ready: RwLock::new(Some("the daemon is starting".to_owned())),
         }
@@ -45,16 +50,35 @@ impl Vitals {
         self
     }
 
-    /// Says how the store stands since `since_ms`, in ms UTC.
-    pub fn set_standing(&self, standing: Standing, since_ms: i64) {
+    /// The same, with what the writer says of its alerts.
+    #[must_use]
+    pub fn seeing(mut self, alerts: AlertsSeen) -> Self {
+        self.alerts = Some(alerts);
+        self
+    }
+
+    /// Alerts that are not on disk as they are now.
+    pub(super) fn unwritten(&self) -> BTreeMap<AlertId, Alert> {
+        let seen = self.alerts.as_ref();
+        seen.map_or_else(BTreeMap::new, |seen| seen.volatile.alerts())
+    }
+
+    /// Notices that fell out of an outbox since the start.
+    pub(super) fn dropped_notices(&self) -> u64 {
+        let seen = self.alerts.as_ref();
+        seen.map_or(0, |seen| seen.dropped.load(Relaxed))
+    }
+
+    /// Says how the store stands.
+    pub fn set_standing(&self, standing: Standing) {
         *self
             .standing
             .write()
-            .unwrap_or_else(PoisonError::into_inner) = (standing, since_ms);
+            .unwrap_or_else(PoisonError::into_inner) = standing;
     }
 
-    /// How the store stands, and since when, in ms UTC.
-    pub fn standing(&self) -> (Standing, i64) {
+    /// How the store stands.
+    pub fn standing(&self) -> Standing {
         let standing = self.standing.read();
         standing.unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -93,7 +117,7 @@ impl Vitals {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        let why = why.or_else(|| self.standing().0.refusal());
+        let why = why.or_else(|| self.standing().refusal());
         why.map_or(Readiness::Ready, Readiness::NotReady)
     }
 }
