@@ -270,18 +270,14 @@ impl App {
             submissions: intake,
             commands: orders,
         };
-        let writer = std::thread::Builder::new()
-            .name("writer".to_owned())
-            .spawn(move || writer.run(intake))
-            .map_err(|_| AppError::Writer("cannot be started: the machine has no thread left"))?;
+        let writer = on_a_thread(writer, intake)?;
 
         let shared = Arc::new(ArcSwap::from(Arc::clone(&config)));
         let facts = StoreFacts::new(view.clone(), shared, clock.clone(), Arc::clone(&vitals));
         let facts = Arc::new(facts);
         let web = Web::new(facts.clone(), feed.clone(), Names::of_this_machine([]));
         let desk = Arc::new(Desk::new(commands.clone()));
-        let outbox = StoredOutbox::new(view.clone(), commands.clone(), seen.clone());
-        let outbox = Arc::new(outbox);
+        let outbox = Arc::new(StoredOutbox::new(&view, &commands, &seen));
         let channels = Channels::start(&config, &outbox, &seen.conditions, &facts, &clock);
         let (stop, stopping) = watch::channel(false);
         tokio::spawn(time_service::ask(
@@ -294,12 +290,7 @@ impl App {
             let router = control::router(web, commands.clone(), Arc::clone(&register));
             tokio::spawn(socket.serve(router, stopped(stopping.clone())))
         });
-        // There are no users of the web yet: whoever is on this machine may answer alerts there.
-        let web = if config.web.listen.ip().is_loopback() {
-            web.acting(desk)
-        } else {
-            web
-        };
+        let web = answering(web, &config, desk);
         let web = tokio::spawn(web.serve(http, stopped(stopping)));
         let site = config.site.id.clone();
         say_status(&fanout, &site, "online");
@@ -436,6 +427,25 @@ impl Running {
         let store = ended.map_err(|_| AppError::Writer("failed for a fault of our own"))??;
         Ok(store)
     }
+}
+
+/// There are no users of the web yet: whoever is on this machine may answer alerts there.
+fn answering(web: Web, config: &Config, desk: Arc<Desk>) -> Web {
+    if config.web.listen.ip().is_loopback() {
+        web.acting(desk)
+    } else {
+        web
+    }
+}
+
+fn on_a_thread(
+    writer: Writer<Announcer>,
+    intake: Intake,
+) -> Result<std::thread::JoinHandle<Result<Store, StoreError>>, AppError> {
+    std::thread::Builder::new()
+        .name("writer".to_owned())
+        .spawn(move || writer.run(intake))
+        .map_err(|_| AppError::Writer("cannot be started: the machine has no thread left"))
 }
 
 async fn bind(

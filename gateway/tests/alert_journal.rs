@@ -256,7 +256,7 @@ impl World {
             assert_eq!(alert.state, notice.what.state(), "{notice:#?}");
             let before =
                 states.insert(&alert.claim.id, (alert.episode, alert.notices, alert.state));
-            self.check_step(notice, before);
+            Self::check_step(notice, before);
         }
         for (id, kept) in &self.disk.alerts {
             let said = states.get(id);
@@ -275,7 +275,7 @@ impl World {
         self.check_outbox();
     }
 
-    fn check_step(&self, notice: &Notice, before: Option<(u32, u32, State)>) {
+    fn check_step(notice: &Notice, before: Option<(u32, u32, State)>) {
         let alert = &notice.alert;
         let live =
             |state: State| matches!(state, State::Firing | State::Acknowledged | State::Snoozed);

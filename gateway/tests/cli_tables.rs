@@ -5,7 +5,8 @@ mod web_house;
 use std::fmt::Write as _;
 use std::process::{Command, Output};
 
-use web_house::{House, Served, assert_agreed};
+use gateway::web::rows::{Alert, Word};
+use web_house::{House, Served, assert_agreed, leak};
 
 /// Runs `sluice ARGS` against the API of a house.
 async fn sluice(served: &Served, args: &[&str]) -> Output {
@@ -76,6 +77,37 @@ async fn an_empty_table_says_so_in_a_sentence() {
         "explain W1 2020-01-01",
     ];
     assert_agreed("cli_empty_tables.txt", &printed(empty, &commands).await);
+}
+
+#[tokio::test]
+async fn alerts_are_told_in_words_and_first() {
+    let over = Alert {
+        id: "silent-TH1".to_owned(),
+        kind: Word::Borrowed("silent"),
+        state: Word::Borrowed("cleared"),
+        severity: Word::Borrowed("info"),
+        location: None,
+        ended: Some(leak().since),
+        flow: None,
+        amount: None,
+        cost: None,
+        normal: true,
+        by: Some("anna".to_owned()),
+        ..leak()
+    };
+    let house = House {
+        alerts: vec![leak(), over],
+        ..House::default()
+    };
+    let commands = [
+        "alerts",
+        "alerts --state open",
+        "alerts --state withdrawn",
+        "alert journal",
+        "alert journal --limit 1",
+        "status",
+    ];
+    assert_agreed("cli_alerts.txt", &printed(house, &commands).await);
 }
 
 #[tokio::test]

@@ -168,7 +168,7 @@ fn a_failing_disk_reaches_the_channels_from_memory_and_the_journal_in_the_end() 
     let alerts = Alerts::open(&store, &site, &config, &clock).unwrap();
     let (sender, submissions) = mpsc::channel(INTAKE_SUBMISSIONS);
     let (operator, commands) = mpsc::channel(COMMANDS);
-    let outbox = StoredOutbox::new(view.clone(), operator.clone(), alerts.seen());
+    let outbox = StoredOutbox::new(&view, &operator, &alerts.seen());
     let waiting = || outbox.waiting(CHANNEL, 9).unwrap();
     let mapper = PayloadMapper(Arc::new(config.sources.clone()));
     let (access, nothing) = (BrokerConfig::open("home"), Restored::default());

@@ -125,7 +125,8 @@ async fn assert_says_full(daemon: &Daemon) {
     assert!(text.contains("the disk of the store is full"), "{text}");
     let (_, metrics) = daemon.api.answer("/metrics").await;
     assert!(metrics.contains("\nsluice_store_refusing 1\n"), "{metrics}");
-    let alerts = daemon.api.list("alerts").await;
+    let alerts = daemon.api.get("/api/v1/alerts?state=open").await["alerts"].take();
+    let alerts = alerts.as_array().expect("a list");
     assert_eq!(alerts.len(), 1, "{alerts:?}");
     assert_eq!(alerts[0]["id"], "store-full");
     assert_eq!(alerts[0]["severity"], "critical");
@@ -186,7 +187,14 @@ async fn a_full_disk_refuses_readings_unacknowledged_until_there_is_room() {
     assert_eq!(ballast(&disk), Some(BALLAST_BYTES), "it is aboard again");
     assert_ne!(store_status(&daemon).await["state"], "full");
     let cleared = watcher.delivery().await.expect("the alert is over");
-    assert_eq!(cleared.payload, "");
+    let cleared: Value = serde_json::from_str(&cleared.payload).expect("JSON");
+    assert_eq!(cleared["state"], "cleared");
+    let journal = daemon.api.list("journal").await;
+    let of_full = journal
+        .iter()
+        .filter(|line| line["alert"]["id"] == "store-full");
+    let said: Vec<&Value> = of_full.map(|line| &line["what"]).collect();
+    assert_eq!(said, ["fired", "cleared"], "it is in the journal after all");
     assert_eq!(daemon.api.answer("/readyz").await.0, 200);
     daemon.terminate();
     assert!(daemon.ended().success());

@@ -262,12 +262,11 @@ impl Book {
                     let after = self.rules.repeat_at(alert.repeats)?;
                     Some(kept.repeat_from_ms?.saturating_add(after))
                 }
-                State::Acknowledged => None,
                 State::Snoozed => alert.snoozed_until_ms,
                 State::Cleared | State::Withdrawn if crowded => {
                     Some(alert.ended_ms?.saturating_add(KEPT_OVER_MS))
                 }
-                State::Cleared | State::Withdrawn => None,
+                State::Acknowledged | State::Cleared | State::Withdrawn => None,
             }
         });
         due.min()

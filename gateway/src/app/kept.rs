@@ -65,22 +65,17 @@ pub(super) fn open(
     go_on(read()?, Some(&aside))
 }
 
-/// What is different about alerts since the last time is on disk before anything is served. Where the disk
-/// takes nothing the writer finds that out, too, and goes on from memory.
+/// What is different about alerts is on disk before anything is served. Where the disk takes nothing the writer
+/// finds that out, too, and goes on from memory.
 fn say_alerts(store: &mut Store, site: &mut Site, alerts: &mut Alerts, clock: &Clock) {
     if store.failed().is_some() {
         return;
     }
-    let mut rows = Vec::new();
-    let written = alerts.written();
-    alerts.rows(&written, clock.wall_ms(), &mut rows);
-    site.begin(clock);
-    match site.commit(store, &rows) {
-        Ok(_committed) => alerts.kept(),
-        Err(error) => tracing::error!(
+    if let Err(error) = alerts.write_down(store, site, clock) {
+        tracing::error!(
             error = &error as &dyn std::error::Error,
             "what is different about alerts could not be written at the start"
-        ),
+        );
     }
 }
 

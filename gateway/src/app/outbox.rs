@@ -34,11 +34,11 @@ pub struct StoredOutbox {
 impl StoredOutbox {
     /// The outbox of the store behind `view`, whose writer takes `commands`.
     #[must_use]
-    pub fn new(view: View, commands: mpsc::Sender<Command>, alerts: AlertsSeen) -> Self {
+    pub fn new(view: &View, commands: &mpsc::Sender<Command>, alerts: &AlertsSeen) -> Self {
         Self {
-            view,
-            commands,
-            alerts,
+            view: view.clone(),
+            commands: commands.clone(),
+            alerts: alerts.clone(),
             sent: Mutex::default(),
         }
     }

@@ -301,6 +301,25 @@ impl Alerts {
         beyond
     }
 
+    /// Writes down what is different, in a commit of its own: at a start, before anything is served.
+    ///
+    /// # Errors
+    /// The disk does not take it.
+    pub fn write_down(
+        &mut self,
+        store: &mut Store,
+        site: &mut Site,
+        clock: &Clock,
+    ) -> Result<(), StoreError> {
+        let mut rows = Vec::new();
+        let written = self.written();
+        self.rows(&written, clock.wall_ms(), &mut rows);
+        site.begin(clock);
+        let _committed = site.commit(store, &rows)?;
+        self.kept();
+        Ok(())
+    }
+
     /// What was to be written is on disk.
     pub fn kept(&mut self) {
         let mut more = !self.numbers.is_empty();

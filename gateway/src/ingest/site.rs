@@ -85,22 +85,18 @@ impl Site {
     }
 
     /// What detectors say of the group that was settled last.
-    #[must_use]
-    #[expect(clippy::unused_self, reason = "what watches the site is a part of it")]
     pub fn told(&self) -> &[Told] {
         &[]
     }
 
     /// All that detectors claim.
     #[must_use]
-    #[expect(clippy::unused_self, reason = "what watches the site is a part of it")]
     pub fn standing(&self) -> Vec<Claim> {
         Vec::new()
     }
 
     /// How long what is claimed has to hold before it is said, in ms.
     #[must_use]
-    #[expect(clippy::unused_self, reason = "what watches the site is a part of it")]
     pub fn dwell_ms(&self, _: &AlertId) -> i64 {
         0
     }

@@ -11,12 +11,13 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
 
 use super::Web;
+use super::reading::Facts;
 use super::refusal::Refusal;
 use super::rows::Alert;
 use crate::alert::{Action, AlertId};
@@ -78,7 +79,7 @@ async fn alert(State(web): State<Web>, Path(id): Path<String>) -> Result<Json<Al
 
 async fn one(web: &Web, id: String) -> Result<Alert, Refusal> {
     let wanted = id.clone();
-    let alerts = web.read(|facts| facts.alerts()).await?;
+    let alerts = web.read(Facts::alerts).await?;
     let found = alerts.into_iter().find(|alert| alert.id == wanted);
     found.ok_or_else(|| {
         let message = format!("no alert is called `{id}`; /api/v1/alerts lists them");
@@ -153,7 +154,7 @@ async fn answer(
 }
 
 fn read(headers: &HeaderMap, body: &[u8]) -> Result<(Said, Manner), Refusal> {
-    let kind = headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes());
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     if kind.is_some_and(|kind| kind.starts_with(b"application/x-www-form-urlencoded")) {
         let text = std::str::from_utf8(body).map_err(|error| bad(error.to_string()))?;
         let uri = format!("/?{text}").parse();
