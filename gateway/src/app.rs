@@ -272,9 +272,7 @@ impl App {
         };
         let writer = on_a_thread(writer, intake)?;
 
-        let shared = Arc::new(ArcSwap::from(Arc::clone(&config)));
-        let facts = StoreFacts::new(view.clone(), shared, clock.clone(), Arc::clone(&vitals));
-        let facts = Arc::new(facts);
+        let facts = facts(&view, &config, &clock, &vitals);
         let web = Web::new(facts.clone(), feed.clone(), Names::of_this_machine([]));
         let desk = Arc::new(Desk::new(commands.clone()));
         let outbox = Arc::new(StoredOutbox::new(&view, &commands, &seen));
@@ -427,6 +425,17 @@ impl Running {
         let store = ended.map_err(|_| AppError::Writer("failed for a fault of our own"))??;
         Ok(store)
     }
+}
+
+fn facts(
+    view: &View,
+    config: &Arc<Config>,
+    clock: &Clock,
+    vitals: &Arc<Vitals>,
+) -> Arc<StoreFacts> {
+    let shared = Arc::new(ArcSwap::from(Arc::clone(config)));
+    let facts = StoreFacts::new(view.clone(), shared, clock.clone(), Arc::clone(vitals));
+    Arc::new(facts)
 }
 
 /// There are no users of the web yet: whoever is on this machine may answer alerts there.

@@ -2,7 +2,7 @@
 //! program, or a mail, and are sent until somebody took them.
 //!
 //! What is said is composed by pure functions: [`Bundle`] and secrets in, a request or a mail out; when it is said
-//! is decided by one, too ([`rounds`]). A channel's [`worker`] only waits and sends. What nobody took stays in the
+//! is decided by one, too (`rounds`). A channel's worker only waits and sends. What nobody took stays in the
 //! [`Outbox`](crate::alert::Outbox): a power cut sends it once more with the same key, and loses nothing. Nothing
 //! here raises alerts, keeps them or writes a secret anywhere.
 

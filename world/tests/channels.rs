@@ -505,7 +505,8 @@ async fn a_daemons_own_alert_waits_for_a_channel_until_that_is_mended() {
     place.configure(&hook("http://127.0.0.1:1"));
     // A damaged store is something that the gateway tells of itself.
     std::fs::create_dir(place.data()).expect("the directory is ours");
-    std::fs::write(place.data().join("sluice.redb"), [7; 100_000]).expect("the directory is ours");
+    let noise = vec![7; 100_000];
+    std::fs::write(place.data().join("sluice.redb"), noise).expect("the directory is ours");
     let mut daemon = place.start();
     daemon.says("an alert was not sent, and is tried again");
     daemon.kill();
