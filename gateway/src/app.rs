@@ -4,6 +4,7 @@
 //! read be acknowledged, the writer commits and seals what is left, the web lets requests end.
 
 mod announcer;
+mod channels;
 mod desk;
 mod far;
 mod kept;
@@ -30,6 +31,7 @@ use crate::web::live::Feed;
 use crate::web::{Names, Web};
 use announcer::Announcer;
 use arc_swap::ArcSwap;
+use channels::Channels;
 use desk::Desk;
 use kept::Kept;
 use listeners::{Certificates, Listeners};
@@ -138,6 +140,7 @@ pub struct Running {
     commands: mpsc::Sender<Command>,
     conditions: Conditions,
     outbox: Arc<StoredOutbox>,
+    channels: Channels,
     broker: Broker<PayloadMapper>,
     far: Option<Far>,
     fanout: Fanout,
@@ -272,12 +275,11 @@ impl App {
         };
         let writer = on_a_thread(writer, intake)?;
 
-        let shared = Arc::new(ArcSwap::from(Arc::clone(&config)));
-        let facts = StoreFacts::new(view.clone(), shared, clock.clone(), Arc::clone(&vitals));
-        let facts = Arc::new(facts);
+        let facts = facts(&view, &config, &clock, &vitals);
         let web = Web::new(facts.clone(), feed.clone(), Names::of_this_machine([]));
         let desk = Arc::new(Desk::new(commands.clone()));
         let outbox = Arc::new(StoredOutbox::new(&view, &commands, &seen));
+        let channels = Channels::start(&config, &outbox, &seen.conditions, &facts, &clock);
         let (stop, stopping) = watch::channel(false);
         tokio::spawn(time_service::ask(
             clock,
@@ -306,6 +308,7 @@ impl App {
             commands,
             conditions: seen.conditions,
             outbox,
+            channels,
             broker,
             far,
             fanout,
@@ -378,10 +381,11 @@ impl Running {
     /// what is taken at the next start. Waits for the disk.
     pub fn reload(&self, config: &Config) {
         self.certificates.reload(&config.broker);
+        self.channels.reload(config);
         match self.register.configure(&config.broker) {
             Ok(()) => tracing::info!(
-                "the configuration is valid: its users, who may come without a name, and its certificates hold \
-                 now, the rest at the next start"
+                "the configuration is valid: its users, who may come without a name, its certificates, and the settings of \
+                 its alert channels hold now, the rest at the next start"
             ),
             Err(error) => tracing::error!(
                 error = &error as &dyn std::error::Error,
@@ -403,6 +407,8 @@ impl Running {
             far.shutdown(DRAIN).await;
         }
         self.broker.shutdown(DRAIN).await;
+        // They hold a way to the writer, who ends with the last of them.
+        self.channels.stop().await;
         drop(self.broker);
         drop((self.commands, self.outbox));
         self.stop.send_replace(true);
@@ -422,6 +428,17 @@ impl Running {
         let store = ended.map_err(|_| AppError::Writer("failed for a fault of our own"))??;
         Ok(store)
     }
+}
+
+fn facts(
+    view: &View,
+    config: &Arc<Config>,
+    clock: &Clock,
+    vitals: &Arc<Vitals>,
+) -> Arc<StoreFacts> {
+    let shared = Arc::new(ArcSwap::from(Arc::clone(config)));
+    let facts = StoreFacts::new(view.clone(), shared, clock.clone(), Arc::clone(vitals));
+    Arc::new(facts)
 }
 
 /// There are no users of the web yet: whoever is on this machine may answer alerts there.

@@ -21,6 +21,7 @@ mod shell;
 mod show;
 pub(crate) mod table;
 pub(crate) mod tables;
+mod trial;
 mod user;
 
 use std::io::{self, Write};
@@ -87,7 +88,7 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Replace the value of a reading
     Correct(operate::CorrectArgs),
-    /// Answer alerts, and show what was said of them
+    /// Answer alerts, show what was said of them, and try the channels
     Alert(alert::AlertArgs),
     /// Change and list the users of the broker
     User(user::UserArgs),

@@ -5,6 +5,7 @@
 //! that an address can be bound, is found out by whoever needs it.
 
 mod broker;
+mod channel;
 mod cross;
 mod detector;
 mod external;
@@ -32,6 +33,7 @@ use crate::clock::TrustRule;
 use crate::source::Sources;
 
 pub use detector::Tuning;
+pub use channel::{Address, Channel, ChannelKind, Email, Encryption, Method, Receiver, Server};
 pub use external::{External, FarAddress, FarTls, Protocol};
 pub use glob::{Glob, GlobError};
 pub use problem::{Problem, Problems};
@@ -248,38 +250,11 @@ pub struct Alert {
     pub energy_tariff: Option<f64>,
     /// The currency of the tariffs.
     pub currency: String,
+    /// Where people reach the gateway's pages and API, for links and buttons in messages; `None`: messages have
+    /// neither.
+    pub ack_url: Option<String>,
     /// Where alerts are sent to.
     pub channels: Vec<Channel>,
-}
-
-/// `[[alert.channel]]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Channel {
-    /// What kind of receiver.
-    pub kind: ChannelKind,
-    /// The least severe alert that it gets.
-    pub min_severity: Severity,
-    /// Its own settings by name: `url`, `topic`, `to`, `token_file`, …
-    pub settings: BTreeMap<String, String>,
-}
-
-/// The kinds of receivers of alerts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChannelKind {
-    /// Retained messages on our own broker.
-    Mqtt,
-    /// An ntfy server.
-    Ntfy,
-    /// Any HTTP receiver.
-    Webhook,
-    /// SMTP.
-    Email,
-    /// A Telegram bot.
-    Telegram,
-    /// A Gotify server.
-    Gotify,
-    /// Pushover.
-    Pushover,
 }
 
 /// How bad it is.

@@ -13,6 +13,7 @@
 //! | [`ingest`] | the writer: gather, settle, commit, answer |
 //! | [`alert`] | alerts, their life and their notices |
 //! | [`homeassistant`] | alerts as entities of Home Assistant |
+//! | [`notify`] | alerts to phones, mailboxes and programs |
 //! | [`store`] | redb: the log, blocks, rows |
 //! | [`rows`] | what is published, as JSON spells it |
 //! | [`tls`] | certificates and keys, from files |
@@ -40,6 +41,7 @@ pub mod homeassistant;
 pub mod ingest;
 pub mod lifecycle;
 pub mod metrics;
+pub mod notify;
 pub mod rows;
 pub mod source;
 pub mod store;

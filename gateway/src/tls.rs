@@ -1,7 +1,8 @@
 //! Certificates and keys: from the files that the configuration names to what a TLS listener shows and
-//! whom it believes. It opens files and judges them; it never holds a connection.
+//! whom it believes, and whom we believe where it is us who call. It opens files and judges them; it never holds a connection.
 
 pub mod certificate;
+pub mod client;
 mod pem;
 
 use std::io;

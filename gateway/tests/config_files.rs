@@ -5,7 +5,8 @@ use std::path::Path;
 use engine::{Kind, OnConflict, Stamp};
 use gateway::broker::Qos;
 use gateway::config::{
-    BrokerMode, ClientCertificate, ClockMode, ConcreteBalance, Config, Protocol,
+    Address, BrokerMode, ClientCertificate, ClockMode, ConcreteBalance, Config, Encryption,
+    Protocol, Receiver,
 };
 use gateway::source::{Decoded, Name, Shard, Stamped, Verdict};
 
@@ -186,6 +187,20 @@ type = "ntfy"
 url = "https://ntfy.sh"
 topic = "my-house"
 min_severity = "warning"
+[[alert.channel]]
+type = "webhook"
+name = "hall"
+url = "http://127.0.0.1:9/hook"
+method = "PUT"
+headers = { X-House = "12" }
+token_file = "/run/hook"
+template = "hook.json"
+[[alert.channel]]
+type = "email"
+url = "smtp://mail.example.org"
+username = "sluice@example.org"
+password_file = "/run/mail"
+to = ["ann@example.org", "Bob <bob@example.org>"]
 [upstream]
 url = "https://tsdb.example/rpc/ingest"
 token_file = "/run/token"
@@ -258,7 +273,20 @@ fn every_key_is_understood() {
     assert!(!detectors.is_enabled("persist", "water"));
     assert_eq!(detectors.dwell_ms("persist", "water"), 2 * 86_400_000);
     assert_eq!(config.alert.repeat_ms, [3_600_000, 6 * 3_600_000]);
-    assert_eq!(config.alert.channels[0].settings["topic"], "my-house");
+    let channels = &config.alert.channels;
+    let names: Vec<&str> = channels.iter().map(|channel| &*channel.name).collect();
+    assert_eq!(names, ["ntfy", "hall", "email"]);
+    assert!(matches!(
+        &channels[0].receiver,
+        Receiver::Ntfy { topic, server } if topic == "my-house"
+            && server.address == Address::Url("https://ntfy.sh".to_owned())
+    ));
+    let Receiver::Email(email) = &channels[2].receiver else {
+        panic!("{:?} is a mail server", channels[2]);
+    };
+    assert_eq!((&*email.host, email.port), ("mail.example.org", 587));
+    assert_eq!(email.encryption, Encryption::StartTls);
+    assert_eq!(email.to, ["ann@example.org", "Bob <bob@example.org>"]);
     let upstream = config.upstream.as_ref().expect("an upstream");
     assert_eq!(upstream.max_bytes_per_second, Some(64 << 10));
     let meter = config.sensor_for("Wtot").expect("a rule");

@@ -124,7 +124,7 @@ sluice.toml:60: wbe: is not a known key; did you mean "web"?
 }
 
 /// A configuration with one mistake, and what is said of it.
-const MISTAKES: [(&str, &str); 78] = [
+const MISTAKES: [(&str, &str); 105] = [
     (
         "[broker]\nsession_expiry = \"10s\"",
         "2: broker.session_expiry: \"10s\" is not within 1m to 3650d",
@@ -419,7 +419,115 @@ const MISTAKES: [(&str, &str); 78] = [
     ),
     (
         "[[alert.channel]]\ntype = \"ntfy\"\nurl = \"https://ntfy.sh\"",
-        "1: alert.channel.topic: is missing; this type of channel cannot do without it",
+        "1: alert.channel.topic: is missing; write 1 to 64 letters, digits, - and _",
+    ),
+    (
+        "[[alert.channel]]\ntype = \"ntfy\"\ntopic = \"my house\"",
+        "3: alert.channel.topic: \"my house\" is not a topic; write 1 to 64 letters, digits, - and _",
+    ),
+    (
+        "[[alert.channel]]\ntype = \"ntfy\"\ntopic = \"h\"\nto = \"ann@example.org\"",
+        "4: alert.channel.to: is not a known key; known here: name, type, min_severity, url, token_file, ca_file, topic",
+    ),
+    (
+        "[[alert.channel]]\ntype = \"sms\"\nphone = \"1\"",
+        "2: alert.channel.type: \"sms\" is not one of mqtt, ntfy, webhook, email, telegram, gotify, pushover",
+    ),
+    (
+        "[[alert.channel]]\ntype = \"mqtt\"\nname = \"Phone 1\"",
+        "3: alert.channel.name: \"Phone 1\" cannot name a channel; write 1 to 32 of a-z, 0-9, - and _",
+    ),
+    (
+        "[[alert.channel]]\ntype = \"mqtt\"\nname = \"a\"\n[[alert.channel]]\ntype = \"mqtt\"\nname = \"a\"",
+        "6: alert.channel.name: \"a\" is the name of another channel; write another one",
+    ),
+    (
+        "[[alert.channel]]\ntype = \"mqtt\"\nmin_severity = \"loud\"",
+        "3: alert.channel.min_severity: \"loud\" is not one of info, warning, critical",
+    ),
+    (
+        "[[alert.channel]]\ntype = \"webhook\"",
+        "1: alert.channel.url: is missing; write https:// or http:// and a host, or url_file where the URL itself is a secret",
+    ),
+    (
+        "[[alert.channel]]\ntype = \"webhook\"\nurl = \"http://a\"\nurl_file = \"u\"",
+        "4: alert.channel.url_file: does not go with url; write one of the two",
+    ),
+    (
+        "[[alert.channel]]\ntype = \"webhook\"\nurl = \"ftp://a\"",
+        "3: alert.channel.url: \"ftp://a\" is not such a URL; write https:// or http:// and a host",
+    ),
+    (
+        "[[alert.channel]]\ntype = \"webhook\"\nurl = \"http://ann:pw@a\"",
+        "3: alert.channel.url: holds a name or a password; write it to a file, and that as token_file",
+    ),
+    (
+        "[[alert.channel]]\ntype = \"webhook\"\nurl = \"http://a\"\nmethod = \"GET\"",
+        "4: alert.channel.method: \"GET\" is not one of POST, PUT",
+    ),
+    (
+        "[[alert.channel]]\ntype = \"webhook\"\nurl = \"http://a\"\nheaders = { \"a b\" = \"c\" }",
+        "4: alert.channel.headers: \"a b\" cannot name a header; write a table such as { X-House = \"12\" }",
+    ),
+    (
+        "[[alert.channel]]\ntype = \"webhook\"\nurl = \"http://a\"\nheaders = { Host = \"c\" }",
+        "4: alert.channel.headers: Host is written by the gateway; leave it out",
+    ),
+    (
+        "[[alert.channel]]\ntype = \"webhook\"\nurl = \"http://a\"\ntoken_file = \"t\"\nheaders = { Authorization = \"c\" }",
+        "5: alert.channel.headers: hold Authorization, which token_file writes; leave one of the two out",
+    ),
+    (
+        "[[alert.channel]]\ntype = \"gotify\"\nurl = \"http://a\"",
+        "1: alert.channel.token_file: is missing; write the path of the file that holds the token",
+    ),
+    (
+        "[[alert.channel]]\ntype = \"gotify\"\ntoken_file = \"t\"",
+        "1: alert.channel.url: is missing; write https:// or http:// and a host",
+    ),
+    (
+        "[[alert.channel]]\ntype = \"telegram\"\ntoken_file = \"t\"",
+        "1: alert.channel.to: is missing; write the chat's id, or @ and the channel's name",
+    ),
+    (
+        "[[alert.channel]]\ntype = \"pushover\"\ntoken_file = \"t\"",
+        "1: alert.channel.to: is missing; write the key of the user or the group",
+    ),
+    (
+        "[[alert.channel]]\ntype = \"email\"\nurl = \"smtp://m\"\nfrom = \"a@b.c\"\nto = \"nobody\"",
+        "5: alert.channel.to: \"nobody\" is not an address; write one such as \"ann@example.org\" or \"Ann <ann@example.org>\"",
+    ),
+    (
+        "[[alert.channel]]\ntype = \"email\"\nurl = \"smtp://m\"\nfrom = \"a@b.c\"\nto = []",
+        "5: alert.channel.to: holds 0 addresses; write 1 to 20",
+    ),
+    (
+        "[[alert.channel]]\ntype = \"email\"\nurl = \"smtp://m\"\nto = \"a@b.c\"",
+        "1: alert.channel.from: is missing; write the address that the mails come from",
+    ),
+    (
+        "[[alert.channel]]\ntype = \"email\"\nurl = \"http://m\"\nfrom = \"a@b.c\"\nto = \"a@b.c\"",
+        "3: alert.channel.url: \"http://m\" is not such a URL; write smtps:// or smtp:// and a host",
+    ),
+    (
+        "[[alert.channel]]\ntype = \"email\"\nurl = \"smtp://ann:pw@m\"\nfrom = \"a@b.c\"\nto = \"a@b.c\"",
+        "3: alert.channel.url: \"smtp://ann:pw@m\" holds a name or a password, which are username and password_file; write smtps:// or smtp:// and a host",
+    ),
+    (
+        "[[alert.channel]]\ntype = \"email\"\nurl = \"smtp://m?tls=maybe\"\nfrom = \"a@b.c\"\nto = \"a@b.c\"",
+        "3: alert.channel.url: \"smtp://m?tls=maybe\" may end with ?tls=required or ?tls=none only; write smtps:// or smtp:// and a host",
+    ),
+    (
+        "[[alert.channel]]\ntype = \"email\"\nurl = \"smtp://localhost\"\nca_file = \"c\"\nfrom = \"a@b.c\"\nto = \"a@b.c\"",
+        "4: alert.channel.ca_file: is for TLS; write a url that begins with smtps://, or that ends with ?tls=required",
+    ),
+    (
+        "[[alert.channel]]\ntype = \"email\"\nurl = \"smtp://m\"\nusername = \"u\"\nfrom = \"a@b.c\"\nto = \"a@b.c\"",
+        "4: alert.channel.username: needs password_file too; write both, or neither",
+    ),
+    (
+        "[alert]\nack_url = \"sluice.lan\"",
+        "2: alert.ack_url: \"sluice.lan\" is not such a URL; write https:// or http:// and a host",
     ),
     (
         "[upstream]\nbatch = 0\nurl = \"https://a\"",

@@ -1,4 +1,4 @@
-//! `sluice alert`: what a person says to an alert, and what was said of all of them.
+//! `sluice alert`: what a person says to an alert, what was said of all of them, and whether it would be heard.
 
 use clap::{Args, Subcommand};
 
@@ -6,6 +6,7 @@ use super::SharedArgs;
 use super::answer::{AnswerArgs, SnoozeArgs, answer, snooze};
 use super::exit::Outcome;
 use super::show::{JournalArgs, journal};
+use super::trial::{TrialArgs, trial};
 use crate::alert::Action;
 
 /// What to do about alerts.
@@ -25,6 +26,10 @@ enum AlertCommand {
     Normal(AnswerArgs),
     /// List what was said of alerts, the newest last
     Journal(JournalArgs),
+    /// Send a test through the alert channels and say what each answered
+    ///
+    /// Fails if any channel does. The daemon need not run.
+    Test(TrialArgs),
 }
 
 pub(super) async fn run(shared: &SharedArgs, args: AlertArgs) -> Outcome {
@@ -33,5 +38,6 @@ pub(super) async fn run(shared: &SharedArgs, args: AlertArgs) -> Outcome {
         AlertCommand::Snooze(args) => snooze(shared, args).await,
         AlertCommand::Normal(args) => answer(shared, args, Action::Normal).await,
         AlertCommand::Journal(args) => journal(shared, args).await,
+        AlertCommand::Test(args) => trial(shared, args).await,
     }
 }

@@ -1,5 +1,7 @@
 //! `sluice check`: every problem of the configuration at once, before it is put to use.
 
+mod channels;
+
 use std::io::{self, Write};
 
 use std::path::Path;
@@ -16,8 +18,8 @@ pub(super) fn run(shared: &SharedArgs) -> Outcome {
     for warning in &config.warnings {
         writeln!(io::stderr(), "{warning}")?;
     }
-    for unknown in files(&config, &path)? {
-        writeln!(io::stderr(), "{unknown}")?;
+    for remark in files(&config, &path)? {
+        writeln!(io::stderr(), "{remark}")?;
     }
     for feature in settings::served(&config)? {
         writeln!(io::stderr(), "{}: {feature}", path.display())?;
@@ -30,23 +32,53 @@ pub(super) fn run(shared: &SharedArgs) -> Outcome {
     Ok(())
 }
 
-/// What files that the configuration names hold. What this user may not read the daemon's may: that is
-/// told, and nothing is wrong with it.
+/// What files that the configuration names hold: what is remarkable, or everything that is wrong.
 fn files(config: &Config, path: &Path) -> Outcome<Vec<Problem>> {
-    let Some(tls) = &config.broker.tls else {
-        return Ok(Vec::new());
-    };
-    let wrong = tls::read(tls).err().unwrap_or_default();
-    let (unknown, wrong): (Vec<_>, Vec<_>) = wrong
-        .iter()
-        .map(|error| (error.is_a_lack_of_permission(), problem(error, path)))
-        .partition(|(lacks_permission, _)| *lacks_permission);
-    let told =
-        |named: Vec<(bool, Problem)>| named.into_iter().map(|(_, problem)| problem).collect();
-    if wrong.is_empty() {
-        return Ok(told(unknown));
+    let tls = config.broker.tls.as_ref();
+    let wrong = tls.and_then(|tls| tls::read(tls).err()).unwrap_or_default();
+    let mut found = Found::default();
+    for error in &wrong {
+        found.add(of_tls(error), problem(error, path));
     }
-    Err(Failure::new(Exit::Configuration, Problems(told(wrong))))
+    channels::files(config, path, &mut found);
+    if found.wrong.is_empty() {
+        return Ok(found.remarks);
+    }
+    Err(Failure::new(Exit::Configuration, Problems(found.wrong)))
+}
+
+/// What came of looking at files.
+#[derive(Default)]
+struct Found {
+    /// What the daemon may well run with.
+    remarks: Vec<Problem>,
+    /// What it cannot do with.
+    wrong: Vec<Problem>,
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Weight {
+    Remark,
+    Wrong,
+}
+
+impl Found {
+    fn add(&mut self, weight: Weight, problem: Problem) {
+        match weight {
+            Weight::Remark => self.remarks.push(problem),
+            Weight::Wrong => self.wrong.push(problem),
+        }
+    }
+}
+
+/// What this user may not read the daemon's may: that is told, and nothing is wrong with it.
+fn of_tls(error: &TlsError) -> Weight {
+    if error.is_a_lack_of_permission() {
+        Weight::Remark
+    } else {
+        Weight::Wrong
+    }
 }
 
 fn problem(error: &TlsError, path: &Path) -> Problem {

@@ -4,55 +4,13 @@ use std::net::SocketAddr;
 
 use super::raw::Section;
 use super::tls;
-use super::value::{address, choice, count, duration, flag, list, path, positive, size, url, word};
-use super::{Alert, Channel, ChannelKind, Control, HomeAssistant, Severity, Upstream, Web};
+use super::value::{address, count, duration, flag, list, path, positive, size, url, word};
+use super::{Alert, Control, HomeAssistant, Upstream, Web, channel};
 
 const HOUR_MS: i64 = 3_600_000;
 
 /// The most readings that the far end takes in one request.
 const MAX_BATCH: usize = 5000;
-
-const SEVERITIES: [(&str, Severity); 3] = [
-    ("info", Severity::Info),
-    ("warning", Severity::Warning),
-    ("critical", Severity::Critical),
-];
-
-const CHANNELS: [(&str, ChannelKind); 7] = [
-    ("mqtt", ChannelKind::Mqtt),
-    ("ntfy", ChannelKind::Ntfy),
-    ("webhook", ChannelKind::Webhook),
-    ("email", ChannelKind::Email),
-    ("telegram", ChannelKind::Telegram),
-    ("gotify", ChannelKind::Gotify),
-    ("pushover", ChannelKind::Pushover),
-];
-
-/// What a channel may be told besides its type and severity.
-const CHANNEL_SETTINGS: [&str; 8] = [
-    "url",
-    "topic",
-    "to",
-    "from",
-    "username",
-    "password_file",
-    "token_file",
-    "template",
-];
-
-impl ChannelKind {
-    /// The settings that it cannot do without.
-    const fn needs(self) -> &'static [&'static str] {
-        match self {
-            Self::Mqtt => &[],
-            Self::Ntfy => &["url", "topic"],
-            Self::Webhook => &["url"],
-            Self::Email => &["url", "to"],
-            Self::Telegram | Self::Pushover => &["token_file", "to"],
-            Self::Gotify => &["url", "token_file"],
-        }
-    }
-}
 
 pub(super) fn web(mut web: Section<'_, '_>) -> Web {
     let loopback = SocketAddr::from(([127, 0, 0, 1], 8080));
@@ -93,33 +51,9 @@ pub(super) fn alert(mut alert: Section<'_, '_>) -> Alert {
         water_tariff: alert.take("water_tariff", positive),
         energy_tariff: alert.take("energy_tariff", positive),
         currency: currency.unwrap_or_else(|| "EUR".to_owned()),
-        channels: alert
-            .sections("channel")
-            .into_iter()
-            .filter_map(channel)
-            .collect(),
+        ack_url: alert.take("ack_url", url(&["https", "http"])),
+        channels: channel::channels(alert.sections("channel")),
     }
-}
-
-fn channel(mut channel: Section<'_, '_>) -> Option<Channel> {
-    let kinds = "mqtt, ntfy, webhook, email, telegram, gotify or pushover";
-    let kind = channel.need("type", kinds, choice(&CHANNELS));
-    let min_severity = channel.take("min_severity", choice(&SEVERITIES));
-    let settings = CHANNEL_SETTINGS
-        .into_iter()
-        .filter_map(|key| Some((key.to_owned(), channel.take(key, word)?)))
-        .collect();
-    let kind = kind?;
-    for key in kind.needs() {
-        if !channel.has(key) {
-            channel.problem(key, "is missing; this type of channel cannot do without it");
-        }
-    }
-    Some(Channel {
-        kind,
-        min_severity: min_severity.unwrap_or(Severity::Info),
-        settings,
-    })
 }
 
 pub(super) fn upstream(mut upstream: Section<'_, '_>) -> Option<Upstream> {

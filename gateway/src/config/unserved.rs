@@ -1,7 +1,7 @@
 //! What a valid configuration may ask for and this version does not do. Said instead of ignored: a
 //! protection that is not there must not look as if it were.
 
-use super::{Config, Tuning};
+use super::Config;
 
 /// Something that is configured and not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,20 +20,10 @@ impl Config {
             self.web.tls.is_some(),
             "web.tls_cert: HTTPS is not served by this version yet; leave it out",
         )];
-        let features = [
-            (
-                self.upstream.is_some(),
-                "[upstream]: nothing is forwarded by this version yet",
-            ),
-            (
-                self.detectors != Tuning::default(),
-                "[[detector]]: detectors do not run in this version yet",
-            ),
-            (
-                !self.alert.channels.is_empty(),
-                "[[alert.channel]]: this version does not raise alerts yet",
-            ),
-        ];
+        let features = [(
+            self.upstream.is_some(),
+            "[upstream]: nothing is forwarded by this version yet",
+        )];
         let asked = |(is_asked, what): (bool, &'static str)| is_asked.then_some(what);
         let protections = protections.into_iter().filter_map(asked);
         let features = features.into_iter().filter_map(asked);

@@ -76,68 +76,38 @@ impl Rules {
     }
 }
 
+/// The broker has every alert by itself.
 fn receivers(channels: &[config::Channel]) -> Vec<Receiver> {
-    let mut receivers: Vec<Receiver> = Vec::new();
-    for channel in channels {
-        let Some(kind) = word(channel.kind) else {
-            continue;
-        };
-        let taken = |name: &str| receivers.iter().any(|other| other.name == name);
-        let numbered = (2..).map(|number| format!("{kind}-{number}"));
-        let own = channel.settings.get("name").cloned();
-        let mut names = own
-            .into_iter()
-            .chain([kind.to_owned()])
-            .chain(numbered)
-            .skip_while(|name| taken(name));
-        let name = names.next().expect("numbers do not end");
-        receivers.push(Receiver {
-            name,
-            min_severity: match channel.min_severity {
-                config::Severity::Info => Severity::Info,
-                config::Severity::Warning => Severity::Warning,
-                config::Severity::Critical => Severity::Critical,
-            },
-        });
-    }
-    receivers
-}
-
-/// What a kind of channel is called; `None`: nothing is sent to it.
-const fn word(kind: config::ChannelKind) -> Option<&'static str> {
-    match kind {
-        config::ChannelKind::Mqtt => None,
-        config::ChannelKind::Ntfy => Some("ntfy"),
-        config::ChannelKind::Webhook => Some("webhook"),
-        config::ChannelKind::Email => Some("email"),
-        config::ChannelKind::Telegram => Some("telegram"),
-        config::ChannelKind::Gotify => Some("gotify"),
-        config::ChannelKind::Pushover => Some("pushover"),
-    }
+    let sent_to = channels
+        .iter()
+        .filter(|channel| channel.kind() != config::ChannelKind::Mqtt);
+    let receiver = |channel: &config::Channel| Receiver {
+        name: channel.name.clone(),
+        min_severity: match channel.min_severity {
+            config::Severity::Info => Severity::Info,
+            config::Severity::Warning => Severity::Warning,
+            config::Severity::Critical => Severity::Critical,
+        },
+    };
+    sent_to.map(receiver).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
 
     #[test]
     fn each_channel_has_a_name_of_its_own_and_the_broker_is_none() {
-        let channel = |kind| config::Channel {
-            kind,
-            min_severity: config::Severity::Warning,
-            settings: BTreeMap::new(),
-        };
-        let kinds = [
-            config::ChannelKind::Ntfy,
-            config::ChannelKind::Mqtt,
-            config::ChannelKind::Webhook,
-            config::ChannelKind::Ntfy,
-        ];
-        let names: Vec<String> = receivers(&kinds.map(channel))
-            .into_iter()
-            .map(|receiver| receiver.name)
-            .collect();
+        let channel = |of: &str| format!("[[alert.channel]]\n{of}\n");
+        let ntfy = channel("type = \"ntfy\"\ntopic = \"h\"");
+        let (mqtt, webhook) = (
+            channel("type = \"mqtt\""),
+            channel("type = \"webhook\"\nurl = \"http://h\""),
+        );
+        let text = [&*ntfy, &mqtt, &webhook, &ntfy].concat();
+        let config = config::Config::parse(&text, "sluice.toml").expect("it is valid");
+        let receivers = receivers(&config.alert.channels);
+        let names: Vec<&str> = receivers.iter().map(|receiver| &*receiver.name).collect();
         assert_eq!(names, ["ntfy", "webhook", "ntfy-2"]);
     }
 
