@@ -20,8 +20,10 @@ mod stats;
 mod users;
 
 pub use command::{Command, Order, Outcome, Refusal};
+pub(crate) use judge::{Judged, Now, judge};
 pub use outage::Standing;
 pub(crate) use recover::in_words;
+pub(crate) use registry::News;
 pub use registry::{MAX_SENSORS, Registry};
 pub use site::{Announced, Site, SiteError};
 pub use stats::IngestStats;
