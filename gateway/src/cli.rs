@@ -7,6 +7,7 @@
 mod ask;
 mod check;
 mod demo;
+mod evaluate;
 mod exit;
 mod explain;
 mod export;
@@ -89,6 +90,8 @@ enum Command {
     Export(export::ExportArgs),
     /// Publish recorded readings to the running daemon
     Replay(replay::ReplayArgs),
+    /// Show what the detectors would have said of recorded readings
+    Evaluate(evaluate::EvaluateArgs),
     /// Write a completion script for a shell to standard output
     Completions(shell::CompletionsArgs),
     /// Write the manual pages
@@ -114,6 +117,7 @@ impl Command {
             | Self::User(_)
             | Self::Export(_)
             | Self::Replay(_)
+            | Self::Evaluate(_)
             | Self::Completions(_)
             | Self::Man(_) => "warn",
         }
@@ -159,6 +163,7 @@ fn obey(shared: &SharedArgs, command: Command) -> Outcome {
         Command::User(args) => user::run(shared, args),
         Command::Export(args) => now(export::run(shared, args)),
         Command::Replay(args) => now(replay::run(shared, args)),
+        Command::Evaluate(args) => evaluate::run(shared, args),
         Command::Completions(args) => shell::completions(args),
         Command::Man(args) => shell::man(args),
     }
