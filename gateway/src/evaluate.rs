@@ -25,6 +25,7 @@ mod lines;
 mod plan;
 mod score;
 mod seen;
+mod silence;
 mod survey;
 mod truth;
 

@@ -181,6 +181,10 @@ impl Case {
         let (first_ms, last_ms) = self.span_ms.unwrap_or((now_ms, now_ms));
         self.span_ms = Some((first_ms.min(now_ms), last_ms.max(now_ms)));
         self.engine.advance(now_ms);
+        if self.engine.is_due() || self.houses.is_due(now_ms) {
+            // The clock went on before the reading came: what it says by itself comes first.
+            self.settle(now_ms);
+        }
         match self.judge(arrival, now_ms) {
             Ok(()) => {}
             Err(reason) => {
@@ -234,7 +238,7 @@ impl Case {
     fn settle(&mut self, now_ms: i64) {
         let Ok(changes) = self.engine.settle(&mut Nothing);
         self.houses.settled(&changes);
-        for told in self.houses.settle(Some(now_ms)) {
+        for told in self.houses.settle(now_ms) {
             let told = match told {
                 Told::Raised(claim) => Told::Raised(self.placed(claim)),
                 Told::Updated(claim) => Told::Updated(self.placed(claim)),

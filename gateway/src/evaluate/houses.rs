@@ -9,6 +9,7 @@ use engine::detect::{
 };
 use engine::{Admission, BalanceId, Calendar, Changes, Kind, Reading, SensorId};
 
+use super::silence::{Noticed, Silences};
 use crate::alert::{self, AlertId, Claim, Told};
 use crate::config::SensorRule;
 
@@ -21,6 +22,7 @@ pub(super) struct Houses {
     places: BTreeMap<SensorId, (usize, usize)>,
     rests: BTreeMap<BalanceId, usize>,
     touched: Vec<usize>,
+    silences: Silences,
 }
 
 struct Watched {
@@ -40,10 +42,13 @@ impl Houses {
             places: BTreeMap::new(),
             rests: BTreeMap::new(),
             touched: Vec::new(),
+            silences: Silences::default(),
         }
     }
 
     pub(super) fn sensor(&mut self, id: SensorId, name: &str, rule: &SensorRule) {
+        self.silences
+            .sensor(id, rule.spec.kind, rule.spec.interval_ms);
         self.sensors.insert(id, (name.to_owned(), rule.clone()));
     }
 
@@ -125,6 +130,8 @@ impl Houses {
     }
 
     pub(super) fn admitted(&mut self, reading: Reading, admission: Admission) {
+        self.silences.heard(reading.sensor, reading.time.ms());
+        self.moved(reading);
         let Some((at, member)) = self.places.get(&reading.sensor).copied() else {
             return;
         };
@@ -169,16 +176,72 @@ impl Houses {
         }
     }
 
+    /// Somebody moved in the houses of a sensor's prefix.
+    fn moved(&mut self, reading: Reading) {
+        let known = self.sensors.get(&reading.sensor);
+        let Some((name, _)) = known.filter(|(_, rule)| rule.spec.kind == Kind::Event) else {
+            return;
+        };
+        if reading.value == 0.0 {
+            return;
+        }
+        for (at, watched) in self.watched.iter_mut().enumerate() {
+            if prefix(&watched.names[0]) == prefix(name) {
+                let _taken = watched.house.moved(reading.time.ms());
+                self.touched.push(at);
+            }
+        }
+    }
+
+    /// Whether there is something to say for want of readings.
+    pub(super) fn is_due(&self, now_ms: i64) -> bool {
+        self.silences.is_due(now_ms)
+    }
+
+    fn silence(&self, sensor: SensorId, finding: &Finding) -> Claim {
+        let name = self.sensors.get(&sensor).map_or("", |(name, _)| name);
+        let names = Names {
+            members: &[name],
+            balance: "",
+            resource: Resource::Water,
+        };
+        Claim {
+            id: AlertId::new("silent", name),
+            kind: "silent".to_owned(),
+            rule: "3 intervals".to_owned(),
+            subject: name.to_owned(),
+            severity: alert::Severity::Info,
+            location: None,
+            raised_ms: finding.raised_ms,
+            flow: None,
+            start: None,
+            amount: None,
+            unit: None,
+            cost: None,
+            text: words(finding, &names, self.calendar),
+            advice: String::new(),
+        }
+    }
+
     pub(super) fn standing(&self) -> Vec<Claim> {
         let all = self.watched.iter().flat_map(|watched| {
             let findings = watched.house.findings().into_iter();
             findings.map(|finding| watched.claim(&finding, self.calendar))
         });
-        all.collect()
+        let silent = self.silences.standing();
+        let silent = silent.map(|(sensor, finding)| self.silence(sensor, &finding));
+        all.chain(silent).collect()
     }
 
-    pub(super) fn settle(&mut self, _now_ms: Option<i64>) -> Vec<Told> {
-        let mut told = Vec::new();
+    pub(super) fn settle(&mut self, now_ms: i64) -> Vec<Told> {
+        let noticed = self.silences.notice(now_ms).into_iter();
+        let noticed = noticed.map(|noticed| match noticed {
+            Noticed::Fell(sensor, finding) => Told::Raised(self.silence(sensor, &finding)),
+            Noticed::Spoke(sensor, finding, at_ms) => {
+                Told::Cleared(self.silence(sensor, &finding), at_ms)
+            }
+        });
+        let mut told: Vec<Told> = noticed.collect();
         let mut touched = std::mem::take(&mut self.touched);
         touched.sort_unstable();
         touched.dedup();
@@ -279,6 +342,10 @@ impl Watched {
             advice: String::new(),
         }
     }
+}
+
+fn prefix(name: &str) -> &str {
+    name.rfind('/').map_or("", |slash| &name[..slash])
 }
 
 fn resource_of(unit: Option<&str>) -> Option<(Resource, f64)> {
