@@ -27,7 +27,7 @@ use crate::source::{Reason, Stamped};
 
 const DAY_MS: i64 = 86_400_000;
 /// Readings between two looks at what can leave memory.
-const HAND_OVER_EVERY: u64 = 50_000;
+const HAND_OVER_EVERY: u64 = 4096;
 /// Days beyond the allowed lateness that stay in memory: those at its edges, and a meter's day before.
 const DAYS_BEYOND_LATENESS: i64 = 3;
 
@@ -93,6 +93,7 @@ struct Case {
     clock: ArrivalClock,
     tolerance_ms: i64,
     days_kept: usize,
+    hand_over_every: u64,
     episodes: Episodes,
     readings: u64,
     refusals: Refusals,
@@ -123,6 +124,7 @@ impl Case {
             clock: ArrivalClock::default(),
             tolerance_ms: config.time.future_tolerance_ms,
             days_kept: usize::try_from(days).unwrap_or(usize::MAX),
+            hand_over_every: HAND_OVER_EVERY,
             episodes: Episodes::default(),
             readings: 0,
             refusals: Refusals::default(),
@@ -193,7 +195,7 @@ impl Case {
             }
         }
         self.settle(now_ms);
-        if self.readings.is_multiple_of(HAND_OVER_EVERY) {
+        if self.readings.is_multiple_of(self.hand_over_every) {
             self.engine.hand_over(self.days_kept);
         }
     }
@@ -325,5 +327,61 @@ impl Past for Nothing {
     }
     fn rest(&mut self, _: BalanceId, _: Day) -> Result<Option<RestRow>, Infallible> {
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use simulator::{Profile, Scenario};
+
+    use super::*;
+    use crate::evaluate::{Survey, Wishes};
+    use crate::source::{Decoded, Name};
+
+    /// A household with all that can happen to readings on their way, and some that come days late.
+    fn arrivals() -> Vec<Arrival> {
+        let scenario = Scenario {
+            days: 24,
+            seed: 6,
+            profile: Profile::Household,
+            leaks: vec!["main:5L/h@2020-01-17T03:00+4d".parse().expect("a leak")],
+            ..Scenario::default()
+        };
+        let names = ["W1", "Wtot"];
+        let readings = scenario
+            .readings()
+            .filter(|r| names.contains(&r.sensor.name()));
+        let mut all: Vec<Arrival> = readings
+            .zip(0_i64..)
+            .map(|(reading, nth)| Arrival {
+                recv_ms: Some(reading.at_ms + (nth % 53 / 52) * 6 * DAY_MS),
+                decoded: Decoded {
+                    sensor: Name::new(reading.sensor.name()).expect("a name"),
+                    time: Stamped::At(reading.time_ms),
+                    value: reading.value(),
+                    id: None,
+                },
+            })
+            .collect();
+        all.sort_by_key(|arrival| arrival.recv_ms);
+        all
+    }
+
+    #[test]
+    fn days_that_leave_memory_change_nothing() {
+        let arrivals = arrivals();
+        let heard = |hand_over_every: u64| {
+            let mut survey = Survey::default();
+            arrivals.iter().for_each(|arrival| survey.note(arrival));
+            let plan = Wishes::default().plan(&survey).expect("known names");
+            let mut case = Case::new(plan);
+            case.hand_over_every = hand_over_every;
+            arrivals.iter().for_each(|arrival| case.take(arrival));
+            (case.engine.held(), case.end().episodes)
+        };
+        let (held, episodes) = heard(10);
+        let (held_all, all) = heard(u64::MAX);
+        assert!(!all.is_empty() && held < held_all, "{held} {held_all}");
+        assert_eq!(episodes, all);
     }
 }

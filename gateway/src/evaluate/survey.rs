@@ -49,7 +49,7 @@ impl Survey {
         Ok(survey)
     }
 
-    fn note(&mut self, arrival: &Arrival) {
+    pub(super) fn note(&mut self, arrival: &Arrival) {
         self.readings += 1;
         let name: &Name = &arrival.decoded.sensor;
         let rhythm = match self.sensors.get_mut(name.as_str()) {
