@@ -92,8 +92,8 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Show what the detectors would have said of recorded readings
     ///
-    /// Needs no daemon and no store. Sensors are known by their names (Wtot, W1, Etot, HVAC1, MiAC1, TH1, Mov1 and
-    /// their like); a configuration is used only where --config names one.
+    /// Needs no daemon and no store. Sensors are known by their names (`Wtot`, `W1`, `Etot`, `HVAC1`,
+    /// `MiAC1`, `TH1`, `Mov1` and their like); a configuration is used only where --config names one.
     Evaluate(evaluate::EvaluateArgs),
     /// Write a completion script for a shell to standard output
     Completions(shell::CompletionsArgs),

@@ -372,11 +372,15 @@ mod tests {
         let arrivals = arrivals();
         let heard = |hand_over_every: u64| {
             let mut survey = Survey::default();
-            arrivals.iter().for_each(|arrival| survey.note(arrival));
+            for arrival in &arrivals {
+                survey.note(arrival);
+            }
             let plan = Wishes::default().plan(&survey).expect("known names");
             let mut case = Case::new(plan);
             case.hand_over_every = hand_over_every;
-            arrivals.iter().for_each(|arrival| case.take(arrival));
+            for arrival in &arrivals {
+                case.take(arrival);
+            }
             (case.engine.held(), case.end().episodes)
         };
         let (held, episodes) = heard(10);
