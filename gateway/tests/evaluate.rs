@@ -223,7 +223,7 @@ fn messages_that_come_again_change_nothing() {
     let readings = water(&main_leak());
     room.write("leaky.csv", &csv(&readings));
     let once = room.said(&["leaky.csv"]);
-    // Each comes once more with its id, up to an hour later; the value that it had then may be corrected by now.
+    // Each comes once more, with its id, after the next readings of both sensors.
     let mut doubled = "recv_ts,sensor,ts,value,id\n".to_owned();
     for (at, reading) in readings.iter().enumerate() {
         line(&mut doubled, reading, &format!("m{at}"));
@@ -483,6 +483,17 @@ fn the_truth_makes_scores_of_what_was_said() {
     let said: Value = serde_json::from_slice(&output.stdout).expect("stdout is the array alone");
     assert!(
         said.is_array() && err(&output).contains("10 L/h"),
+        "{}",
+        err(&output)
+    );
+    assert!(
+        !err(&output).contains("not among the files"),
+        "{}",
+        err(&output)
+    );
+    let output = room.sluice(&["dry.csv", "--truth", "truth.csv"]);
+    assert!(
+        err(&output).contains("the truth names cases that are not among the files: leaky"),
         "{}",
         err(&output)
     );

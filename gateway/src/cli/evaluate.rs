@@ -237,6 +237,21 @@ fn score(heard: &[(&str, Heard)], truths: &Truths) -> anyhow::Result<Scores> {
             heard.len()
         ));
     }
+    let is_heard = |named: &&String| heard.iter().any(|(case, _)| *case == named.as_str());
+    let strange: Vec<String> = truths
+        .cases
+        .iter()
+        .filter(|case| !is_heard(case))
+        .cloned()
+        .collect();
+    if !strange.is_empty() {
+        let names = listed(&strange);
+        // Without a stderr nobody wants to know.
+        drop(writeln!(
+            io::stderr(),
+            "the truth names cases that are not among the files: {names}"
+        ));
+    }
     let mut scores = Scores::default();
     for (case, heard) in heard {
         let leaks: Vec<&Truth> = truths.of(case, alone).collect();

@@ -8,6 +8,7 @@
 //! | `rate_lph`, or `rate` and `unit` | L/h, or `W` |
 //! | `location` | `main`, `W1`, `base` …; empty: nobody knows |
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use chrono_tz::Tz;
@@ -62,7 +63,7 @@ pub struct Truths {
     /// The leaks, in the order of the file.
     pub leaks: Vec<Truth>,
     /// Cases that are named, be it without a leak.
-    pub cases: Vec<String>,
+    pub cases: BTreeSet<String>,
 }
 
 /// A line as `sluice-sim truth` writes it.
@@ -290,7 +291,7 @@ mod tests {
             "case,start,end,rate_lph,location\nleaky,1577836800,2020-01-03T00:00:00Z,5,main\ndry,,,,\n",
         );
         let truths = truths.expect("a good table");
-        assert_eq!(truths.cases, ["leaky", "dry"]);
+        assert!(truths.cases.iter().eq(["dry", "leaky"]));
         assert_eq!(truths.of("leaky", false).count(), 1);
         assert_eq!(truths.of("dry", false).count(), 0);
         for wrong in [
