@@ -125,6 +125,36 @@ fn main_leak() -> Scenario {
     household(3, 25, Some("main:10L/h@2020-01-17T03:00+5d"))
 }
 
+/// A few days with a silence of one: enough for something to be said.
+fn silent_for_a_day() -> Vec<Reading> {
+    let mut readings = water(&household(3, 7, None));
+    let gap = (START + 5 * DAY) * 1000..(START + 6 * DAY) * 1000;
+    readings.retain(|reading| !gap.contains(&reading.time_ms));
+    readings
+}
+
+#[test]
+fn a_silence_that_all_sensors_share_is_told_and_is_no_alarm() {
+    let room = Room::new();
+    room.write("gap.csv", &csv(&silent_for_a_day()));
+    let said = room.said(&["gap.csv"]);
+    let told = |series: &str| {
+        said.iter()
+            .any(|e| e["detector"] == "silent" && e["series"] == series)
+    };
+    assert!(told("W1") && told("Wtot"), "{said:?}");
+    for episode in &said {
+        let fields = [&episode["severity"], &episode["location"]];
+        assert_eq!(fields, ["info", "unknown"], "{episode}");
+        let raised = episode["raised"].as_i64().expect("seconds");
+        assert!(
+            raised >= START + 6 * DAY,
+            "nobody heard anything before: {episode}"
+        );
+        assert!(episode["cleared"].is_number(), "{episode}");
+    }
+}
+
 #[test]
 fn a_leak_on_the_main_is_told_once_for_the_meter_with_every_field() {
     let room = Room::new();
@@ -237,13 +267,7 @@ fn messages_that_come_again_change_nothing() {
     }
     room.write("leaky.csv", &doubled);
     assert_eq!(room.said(&["leaky.csv"]), once);
-    for policy in ["W1=add", "**=keep"] {
-        assert_eq!(
-            room.said(&["leaky.csv", "--on-conflict", policy]),
-            once,
-            "{policy}"
-        );
-    }
+    assert_eq!(room.said(&["leaky.csv", "--on-conflict", "**=add"]), once);
 }
 
 #[test]
@@ -310,6 +334,10 @@ fn csv_and_json_lines_of_the_same_readings_say_the_same() {
     }
     room.write("leaky.jsonl", std::str::from_utf8(&lines).expect("UTF-8"));
     assert_eq!(room.said(&["leaky.jsonl"]), room.said(&["leaky.csv"]));
+}
+
+#[test]
+fn standard_input_is_a_case_of_that_name() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_sluice"))
         .args(["evaluate", "--json", "-"])
         .stdin(Stdio::piped())
@@ -318,7 +346,8 @@ fn csv_and_json_lines_of_the_same_readings_say_the_same() {
         .spawn()
         .expect("the command starts");
     let mut stdin = child.stdin.take().expect("it was asked for");
-    stdin.write_all(&lines).expect("it reads");
+    let text = csv(&silent_for_a_day());
+    stdin.write_all(text.as_bytes()).expect("it reads");
     drop(stdin);
     let output = child.wait_with_output().expect("it ends");
     let said: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
@@ -347,9 +376,9 @@ fn a_reading_of_the_year_2090_is_refused_by_the_time_of_its_arrival() {
 #[test]
 fn cases_come_in_the_order_of_the_arguments_and_their_episodes_by_time() {
     let room = Room::new();
-    let leaky = csv(&water(&main_leak()));
+    let quiet = csv(&silent_for_a_day());
     for name in ["b.csv", "a.csv", "c.d.csv"] {
-        room.write(name, &leaky);
+        room.write(name, &quiet);
     }
     let said = room.said(&["b.csv", "a.csv", "c.d.csv"]);
     let mut cases: Vec<&str> = said
