@@ -20,12 +20,10 @@ mod arrival;
 mod case;
 mod csv;
 mod episode;
-mod houses;
 mod lines;
 mod plan;
 mod score;
 mod seen;
-mod silence;
 mod survey;
 mod truth;
 

@@ -134,14 +134,6 @@ fn wishes(shared: &SharedArgs, args: &EvaluateArgs) -> Outcome<Wishes> {
         Some(_) => Some(Arc::new(settings::load(shared)?)),
         None => None,
     };
-    if config
-        .as_ref()
-        .is_some_and(|config| !config.detectors.is_empty())
-    {
-        let note =
-            "sluice: [[detector]] is not heeded here yet: the detectors run as they are by default";
-        drop(writeln!(io::stderr(), "{note}"));
-    }
     let rests = args.rests.iter();
     let policies = args.on_conflict.iter();
     Ok(Wishes {

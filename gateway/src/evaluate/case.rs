@@ -16,7 +16,6 @@ use engine::{
 
 use super::arrival::{Arrival, Arrivals};
 use super::episode::{Episode, Episodes};
-use super::houses::Houses;
 use super::lines::ReadError;
 use super::plan::Plan;
 use super::seen::{Came, Seen};
@@ -24,6 +23,7 @@ use crate::alert::{Claim, Told};
 use crate::config::Config;
 use crate::ingest::{Judged, News, Now, Registry, judge};
 use crate::source::{Reason, Stamped};
+use crate::watch::{NoHistory, Settings, Watch, What};
 
 const DAY_MS: i64 = 86_400_000;
 /// Readings between two looks at what can leave memory.
@@ -88,7 +88,7 @@ struct Case {
     config: Arc<Config>,
     registry: Registry,
     engine: Engine,
-    houses: Houses,
+    watch: Watch,
     seen: Seen,
     clock: ArrivalClock,
     tolerance_ms: i64,
@@ -119,7 +119,7 @@ impl Case {
             config: Arc::clone(&config),
             registry: Registry::new(Arc::clone(&config)),
             engine: Engine::new(rules, None),
-            houses: Houses::new(calendar),
+            watch: Watch::new(Settings::from(&*config)),
             seen: Seen::new(allowed_lateness_ms),
             clock: ArrivalClock::default(),
             tolerance_ms: config.time.future_tolerance_ms,
@@ -136,7 +136,6 @@ impl Case {
         for rule in config.sensors.iter().filter(|rule| rule.name.is_literal()) {
             case.resolve(rule.name.as_str());
         }
-        case.houses.complete();
         case
     }
 
@@ -154,7 +153,8 @@ impl Case {
             self.engine.register(sensor, spec, SensorMemory::default());
             let known = self.registry.sensor(sensor);
             if let Some(rule) = &known.rule {
-                self.houses.sensor(sensor, known.name.as_str(), rule);
+                self.watch
+                    .sensor(sensor, known.name.as_str(), What::from(rule));
             }
             if self.registry.spec(sensor).kind == Kind::Meter
                 && self.config.balances_touching(&known.name).is_empty()
@@ -172,8 +172,13 @@ impl Case {
             let parts = balance.parts.clone();
             self.engine
                 .register_balance(balance.id, balance.meter, parts, Vec::new());
-            self.houses
-                .balance(balance.id, &name, balance.meter, &balance.parts);
+            let Ok(()) = self.watch.balance(
+                balance.id,
+                &name,
+                balance.meter,
+                &balance.parts,
+                &mut NoHistory,
+            );
         }
     }
 
@@ -183,7 +188,7 @@ impl Case {
         let (first_ms, last_ms) = self.span_ms.unwrap_or((now_ms, now_ms));
         self.span_ms = Some((first_ms.min(now_ms), last_ms.max(now_ms)));
         self.engine.advance(now_ms);
-        if self.engine.is_due() || self.houses.is_due(now_ms) {
+        if self.engine.is_due() || self.watch.is_due(now_ms) {
             // The clock went on before the reading came: what it says by itself comes first.
             self.settle(now_ms);
         }
@@ -228,7 +233,7 @@ impl Case {
         let Ok(admission) = self.engine.admit(reading, &mut Nothing);
         match admission {
             Admission::Accepted | Admission::Corrected { .. } => {
-                self.houses.admitted(reading, admission);
+                self.watch.admitted(reading, admission);
             }
             Admission::Duplicate => self.refusals.duplicate += 1,
             Admission::SetAside { .. } => self.refusals.late += 1,
@@ -239,8 +244,8 @@ impl Case {
 
     fn settle(&mut self, now_ms: i64) {
         let Ok(changes) = self.engine.settle(&mut Nothing);
-        self.houses.settled(&changes);
-        for told in self.houses.settle(now_ms) {
+        self.watch.settled(&changes);
+        for told in self.watch.settle(Some(now_ms)) {
             let told = match told {
                 Told::Raised(claim) => Told::Raised(self.placed(claim)),
                 Told::Updated(claim) => Told::Updated(self.placed(claim)),
@@ -262,7 +267,7 @@ impl Case {
     }
 
     fn end(mut self) -> Heard {
-        let standing = self.houses.standing().into_iter();
+        let standing = self.watch.standing().into_iter();
         let standing = standing.map(|claim| self.placed(claim)).collect();
         self.episodes.end(standing);
         Heard {
