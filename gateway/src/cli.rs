@@ -9,6 +9,7 @@ mod answer;
 mod ask;
 mod check;
 mod demo;
+mod evaluate;
 mod exit;
 mod explain;
 mod export;
@@ -96,6 +97,11 @@ enum Command {
     Export(export::ExportArgs),
     /// Publish recorded readings to the running daemon
     Replay(replay::ReplayArgs),
+    /// Show what the detectors would have said of recorded readings
+    ///
+    /// Needs no daemon and no store. Sensors are known by their names (`Wtot`, `W1`, `Etot`, `HVAC1`,
+    /// `MiAC1`, `TH1`, `Mov1` and their like); a configuration is used only where --config names one.
+    Evaluate(evaluate::EvaluateArgs),
     /// Write a completion script for a shell to standard output
     Completions(shell::CompletionsArgs),
     /// Write the manual pages
@@ -123,6 +129,7 @@ impl Command {
             | Self::User(_)
             | Self::Export(_)
             | Self::Replay(_)
+            | Self::Evaluate(_)
             | Self::Completions(_)
             | Self::Man(_) => "warn",
         }
@@ -170,6 +177,7 @@ fn obey(shared: &SharedArgs, command: Command) -> Outcome {
         Command::User(args) => user::run(shared, args),
         Command::Export(args) => now(export::run(shared, args)),
         Command::Replay(args) => now(replay::run(shared, args)),
+        Command::Evaluate(args) => evaluate::run(shared, args),
         Command::Completions(args) => shell::completions(args),
         Command::Man(args) => shell::man(args),
     }

@@ -11,9 +11,11 @@
 //! | [`access`] | who may do what |
 //! | [`broker`] | MQTT in and out |
 //! | [`ingest`] | the writer: gather, settle, commit, answer |
+//! | [`watch`] | the houses of a site: detectors run where readings are committed |
 //! | [`alert`] | alerts, their life and their notices |
 //! | [`homeassistant`] | alerts as entities of Home Assistant |
 //! | [`notify`] | alerts to phones, mailboxes and programs |
+//! | [`evaluate`] | recorded readings: what would have been said, and when |
 //! | [`store`] | redb: the log, blocks, rows |
 //! | [`rows`] | what is published, as JSON spells it |
 //! | [`tls`] | certificates and keys, from files |
@@ -35,6 +37,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod evaluate;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 pub mod homeassistant;
@@ -46,4 +49,5 @@ pub mod rows;
 pub mod source;
 pub mod store;
 pub mod tls;
+pub mod watch;
 pub mod web;

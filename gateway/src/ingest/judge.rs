@@ -8,25 +8,25 @@ use engine::{EventTime, OnConflict, Reading, SensorId};
 
 /// What time it is, as far as readings are judged by it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Now {
+pub(crate) struct Now {
     /// The wall clock in ms UTC, right or wrong.
-    pub(super) wall_ms: i64,
+    pub(crate) wall_ms: i64,
     /// What readings without a time of their own are stamped with, in ms UTC; `None`: nobody knows,
     /// and they wait.
-    pub(super) stamp_ms: Option<i64>,
+    pub(crate) stamp_ms: Option<i64>,
     /// How long before that the message at hand arrived, in ms.
-    pub(super) ago_ms: u64,
+    pub(crate) ago_ms: u64,
     /// Which start of the machine this is, and how long ago it was, in ms.
-    pub(super) boot: u128,
-    pub(super) uptime_ms: u64,
+    pub(crate) boot: u128,
+    pub(crate) uptime_ms: u64,
     /// The latest time that is not in the future, in ms UTC; `None`: the clock is not trusted, or
     /// is not asked.
-    pub(super) latest_ms: Option<i64>,
+    pub(crate) latest_ms: Option<i64>,
 }
 
 /// A decoded reading that nothing stands against so far.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Judged {
+pub(crate) enum Judged {
     /// As the engine takes it, and what is to be known of its time.
     Reading(Reading, Option<Flag>),
     /// The same, but for a time that nobody knows yet.
@@ -34,7 +34,7 @@ pub(super) enum Judged {
 }
 
 /// Judges a decoded reading.
-pub(super) fn judge(
+pub(crate) fn judge(
     sensor: SensorId,
     rule: &SensorRule,
     decoded: &Decoded,

@@ -58,9 +58,9 @@ pub(crate) struct KnownBalance {
 
 /// What became known with a sensor.
 #[derive(Debug, Default)]
-pub(super) struct News {
-    pub(super) sensors: Vec<SensorId>,
-    pub(super) balances: Vec<KnownBalance>,
+pub(crate) struct News {
+    pub(crate) sensors: Vec<SensorId>,
+    pub(crate) balances: Vec<KnownBalance>,
 }
 
 const LOWER_HALF: u64 = 0xffff_ffff;
@@ -162,7 +162,7 @@ impl Registry {
     }
 
     /// The sensor that a reading names, known from now on.
-    pub(super) fn resolve(&mut self, name: &Name, news: &mut News) -> Result<SensorId, Reason> {
+    pub(crate) fn resolve(&mut self, name: &Name, news: &mut News) -> Result<SensorId, Reason> {
         if let Some(id) = self.ids.get(name) {
             return match &self.sensors[id.0 as usize].rule {
                 Some(_) => Ok(*id),
