@@ -19,6 +19,8 @@ mod decimal;
 pub(crate) mod document;
 mod error;
 mod forget;
+mod house;
+mod houses;
 mod incident;
 mod late;
 mod log;
@@ -43,6 +45,8 @@ use redb::{Database, ReadableDatabase, StorageBackend};
 
 pub use self::aside::{Aside, set_aside};
 pub use self::error::{Failure, OpenError, StoreError};
+pub use self::house::KeptHouse;
+pub use self::houses::Touched;
 pub use self::incident::{Incident, Tended};
 pub use self::open::FILE;
 pub use self::overlay::Changed;

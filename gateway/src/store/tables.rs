@@ -41,6 +41,7 @@ pub(super) const RETAINED: TableDefinition<'_, &str, Bytes> = TableDefinition::n
 pub(super) const SESSIONS: TableDefinition<'_, &str, Bytes> = TableDefinition::new("sessions");
 pub(super) const QUEUE: TableDefinition<'_, QueueKey, Bytes> = TableDefinition::new("queue");
 pub(super) const USERS: TableDefinition<'_, &str, Bytes> = TableDefinition::new("users");
+pub(super) const HOUSES: TableDefinition<'_, &str, Bytes> = TableDefinition::new("houses");
 
 /// Makes every table, so that readers find them all.
 pub(super) fn create(txn: &WriteTransaction) -> Result<(), redb::TableError> {
@@ -58,5 +59,6 @@ pub(super) fn create(txn: &WriteTransaction) -> Result<(), redb::TableError> {
     txn.open_table(SESSIONS)?;
     txn.open_table(QUEUE)?;
     txn.open_table(USERS)?;
+    txn.open_table(HOUSES)?;
     Ok(())
 }

@@ -44,7 +44,9 @@ impl Site {
             },
         };
         for reading in readings {
-            match self.engine.overrule(reading, &mut &*store)? {
+            let admission = self.engine.overrule(reading, &mut &*store)?;
+            self.watch.admitted(reading, admission);
+            match admission {
                 Admission::Accepted => {
                     outcome.accepted += 1;
                     self.log(reading, Fate::AcceptedLate, None);
