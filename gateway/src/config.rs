@@ -20,7 +20,6 @@ mod unserved;
 mod validate;
 mod value;
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::net::SocketAddr;

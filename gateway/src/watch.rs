@@ -9,22 +9,22 @@ mod claim;
 mod flags;
 mod history;
 mod home;
-pub mod parameters;
 mod plan;
 mod settings;
 mod silence;
 
 use std::collections::BTreeSet;
 
-use engine::detect::{Availability, Detector, HouseState, Names, Resource, night};
-use engine::{Admission, BalanceId, Changes, Kind as Values, Reading, SensorId};
+use engine::detect::{Availability, Detector, HouseState, Names, Resource, Subject, night};
+use engine::{Admission, BalanceId, Changes, Day, Kind as Values, Reading, SensorId};
 use rustc_hash::FxHashMap;
 
 pub use history::{History, NoHistory};
 pub use plan::{What, measure};
-pub use settings::{Kind, Rule, Settings, Tariffs};
+pub use settings::{Kind, Settings, Tariffs};
 
 use crate::alert::{AlertId, Claim, Told};
+use crate::store::KeptHouse;
 use claim::Naming;
 use flags::Flags;
 use home::{Fit, Home, Member};
@@ -103,12 +103,11 @@ impl Watch {
             return;
         }
         if self.settings.watches(Kind::Silent, name) {
-            let all = self.settings.parameters(std::iter::once(name), false);
+            let all = self.settings.parameters(name);
             let interval_ms = what.interval_ms;
             self.silences.sensor(id, what.kind, interval_ms, all.silent);
         }
-        let rule = self.settings.rule(Kind::Flag, name);
-        if let Some(flag) = rule.filter(|rule| rule.enabled).and_then(|rule| rule.flag) {
+        if let Some(flag) = self.settings.flag(name) {
             self.flags.sensor(id, flag);
         } else if what.kind == Values::Event {
             let movers = self.movers.entry(plan::prefix(name).to_owned());
@@ -351,22 +350,20 @@ impl Watch {
         let Some((word, subject)) = alert.detector_and_subject() else {
             return 0;
         };
-        let rule = Kind::of_word(word).and_then(|kind| self.settings.rule(kind, &subject));
-        rule.map_or(0, |rule| rule.dwell_ms)
+        Kind::of_word(word).map_or(0, |kind| self.settings.dwell_ms(kind, &subject))
     }
 
-    /// Comes out of the past: every sensor and balance is known. `kept` is what was kept of a house by its
-    /// name, and the first sequence number that it does not know; `since` from which event time on (ms) each
-    /// sensor may be different after that. Nothing is told of it: hold [`standing`](Self::standing) against what
-    /// was said.
+    /// Comes out of the past: every sensor is known. `kept` gives what was kept of a house by its name; `since`
+    /// from which event time on (ms) a sensor may be different to one who knows all before a sequence number.
+    /// Nothing is told of it: hold [`standing`](Self::standing) against what was said.
     ///
     /// # Errors
     /// The past cannot be read.
     pub fn recall<H: History>(
         &mut self,
         balances: &[(BalanceId, String, SensorId, Vec<SensorId>)],
-        mut kept: impl FnMut(&str) -> Option<(HouseState, u64)>,
-        mut since: impl FnMut(SensorId, u64) -> Option<i64>,
+        mut kept: impl FnMut(&str) -> Option<KeptHouse>,
+        since: impl Fn(SensorId, u64) -> Option<i64>,
         now_ms: Option<i64>,
         history: &mut H,
     ) -> Result<(), H::Error> {
@@ -385,42 +382,42 @@ impl Watch {
             let Some(home) = &self.homes[at] else {
                 continue;
             };
-            let found =
-                kept(home.name()).filter(|(state, _)| state.points.len() == home.members.len());
-            let Some((state, next_seq)) = found else {
+            let found = kept(home.name()).filter(|kept| home.fits(kept));
+            let Some(kept) = found else {
                 self.rebuild(at, history)?;
                 continue;
             };
-            let (members, balance) = (home.members.clone(), home.balance.clone());
-            let mut home = Home::new(members, balance, &self.settings, state);
             let ids = home.members.iter().map(|member| member.id);
-            let since: Vec<Option<i64>> = ids.map(|id| since(id, next_seq)).collect();
+            let since: Vec<Option<i64>> = ids.map(|id| since(id, kept.next_seq)).collect();
             let movers = self.movers_of(&home.members[0].name);
-            match home.catch_up(&since, &movers, history)? {
-                Fit::Goes => self.homes[at] = Some(home),
-                Fit::Again => {
-                    self.homes[at] = Some(home);
-                    self.rebuild(at, history)?;
-                }
+            let mut home = home.clone();
+            home.restore(kept);
+            let fit = home.catch_up(&since, &movers, history)?;
+            self.homes[at] = Some(home);
+            match fit {
+                Fit::Goes => {}
+                Fit::Again => self.rebuild(at, history)?,
             }
         }
+        self.touched.extend(0..self.homes.len());
         let _held_against_what_was_said = self.settle(now_ms);
         Ok(())
     }
 
-    /// Every house by its name, with what must be kept of it and the newest noon-day that it has seen the end of.
-    pub fn houses(&self) -> impl Iterator<Item = (&str, Option<i32>)> {
-        self.homes.iter().flatten().map(|home| {
-            let newest = home.house.newest_cell(engine::detect::Subject::Member(0));
-            (home.name(), newest.map(|cell| cell.day.number()))
+    /// Every house by its place, with its name and the newest noon-day that it has seen the end of.
+    pub fn houses(&self) -> impl Iterator<Item = (usize, &str, Option<Day>)> {
+        let homes = self.homes.iter().enumerate();
+        homes.filter_map(|(at, home)| {
+            let home = home.as_ref()?;
+            let newest = home.house.newest_cell(Subject::Member(0));
+            Some((at, home.name(), newest.map(|cell| cell.day)))
         })
     }
 
-    /// What must be kept of a house.
+    /// What must be kept of the house at a place, as of before this sequence number.
     #[must_use]
-    pub fn state(&self, name: &str) -> Option<HouseState> {
-        let mut homes = self.homes.iter().flatten();
-        Some(homes.find(|home| home.name() == name)?.house.state())
+    pub fn kept(&self, at: usize, next_seq: u64) -> Option<KeptHouse> {
+        Some(self.homes.get(at)?.as_ref()?.kept(next_seq))
     }
 
     fn recall_sensor<H: History>(&mut self, id: SensorId, history: &mut H) -> Result<(), H::Error> {

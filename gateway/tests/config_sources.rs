@@ -102,6 +102,7 @@ fn what_is_no_reading_is_a_letter_with_its_reason() {
             "missing_value",
         ),
         (r#"{"name":"TH1","timestamp":true,"value":1}"#, "bad_time"),
+        (r#"{"name":"TH1","timestamp":0,"value":{}}"#, "not_a_number"),
         (
             r#"{"name":"TH1","timestamp":0,"value":[1]}"#,
             "not_a_number",

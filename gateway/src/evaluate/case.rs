@@ -21,7 +21,7 @@ use super::plan::Plan;
 use super::seen::{Came, Seen};
 use crate::alert::{Claim, Told};
 use crate::config::Config;
-use crate::ingest::{Judged, News, Now, Registry, judge};
+use crate::ingest::{Judged, Known as News, Now, Registry, judge};
 use crate::source::{Reason, Stamped};
 use crate::watch::{NoHistory, Settings, Watch, What};
 

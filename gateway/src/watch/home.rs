@@ -11,6 +11,7 @@ use super::history::History;
 use super::plan::Part;
 use super::settings::Settings;
 use crate::alert::{Claim, Told};
+use crate::store::KeptHouse;
 
 /// Days of readings that a house is made of again where nothing of it was kept.
 const REBUILT_DAYS: i64 = 90;
@@ -60,8 +61,8 @@ impl Home {
         state: HouseState,
     ) -> Self {
         let resource = members[0].part.resource;
-        let names = balance.iter().map(|(_, name)| name.as_str());
-        let names = names.chain(members.iter().map(|member| member.name.as_str()));
+        let name = balance.as_ref().map_or(&members[0].name, |(_, name)| name);
+        let parameters = settings.parameters(name);
         let spec = HouseSpec {
             calendar: settings.calendar,
             resource,
@@ -74,12 +75,75 @@ impl Home {
                 })
                 .collect(),
             normal: Vec::new(),
-            parameters: settings.parameters(names, resource == Resource::Energy),
+            parameters,
         };
         Self {
             house: House::of(spec, state),
             members,
             balance,
+        }
+    }
+
+    /// Of its sensors and their units: FNV-1a, the same in every build.
+    fn fingerprint(&self) -> u64 {
+        let of = |member: &Member| (member.id, member.part.factor.to_bits(), member.part.known);
+        let members: Vec<_> = self.members.iter().map(of).collect();
+        let text = format!("{} {members:?}", self.house.spec().calendar.zone());
+        text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+    }
+
+    /// Whether what was kept is of a house like this one.
+    pub(super) fn fits(&self, kept: &KeptHouse) -> bool {
+        let (members, state) = (self.members.len(), &kept.state);
+        let lines = if members > 1 { members + 1 } else { 1 };
+        let streams = state.series.iter().enumerate().all(|(line, series)| {
+            let expected = if line == members { members } else { 1 };
+            let mut folds = series.checkpoints.iter().map(|checkpoint| &checkpoint.fold);
+            folds.all(|fold| fold.streams.len() == expected)
+        });
+        kept.fingerprint == self.fingerprint()
+            && state.points.len() == members
+            && [state.series.len(), state.days.len(), kept.answers.len()] == [lines; 3]
+            && streams
+    }
+
+    /// Goes on from what was kept, with what is configured now.
+    pub(super) fn restore(&mut self, kept: KeptHouse) {
+        let mut spec = self.house.spec().clone();
+        for (line, (never, normal)) in kept.answers.into_iter().enumerate() {
+            if let Some(member) = spec.members.get_mut(line) {
+                if never {
+                    member.rests = Rests::Never;
+                }
+                member.normal = normal;
+            } else {
+                spec.normal = normal;
+            }
+        }
+        self.house = House::of(spec, kept.state);
+    }
+
+    /// What must be kept of it, as of before this sequence number.
+    pub(super) fn kept(&self, next_seq: u64) -> KeptHouse {
+        let spec = self.house.spec();
+        let members = spec.members.iter().zip(&self.members);
+        // What is configured is not kept: it may be taken back.
+        let answered = |(of, member): (&MemberSpec, &Member)| {
+            let never = of.rests == Rests::Never && member.part.rests != Rests::Never;
+            (never, of.normal.clone())
+        };
+        let mut answers: Vec<_> = members.map(answered).collect();
+        if self.members.len() > 1 {
+            answers.push((false, spec.normal.clone()));
+        }
+        KeptHouse {
+            name: self.name().to_owned(),
+            next_seq,
+            fingerprint: self.fingerprint(),
+            answers,
+            state: self.house.state(),
         }
     }
 

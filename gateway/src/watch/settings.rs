@@ -3,35 +3,17 @@
 use engine::Calendar;
 use engine::detect::{Flag, Parameters};
 
-use super::parameters::{self, Set};
-use crate::config::{Config, Glob};
+use crate::config::{Config, Tuning};
 
 /// What a site's detectors are told besides readings.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The site's days.
     pub calendar: Calendar,
-    /// Changes to the detectors, in order of precedence.
-    pub rules: Vec<Rule>,
+    /// `[[detector]]`
+    pub tuning: Tuning,
     /// What things cost.
     pub tariffs: Tariffs,
-}
-
-/// A detector of some subjects is set otherwise than by default.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rule {
-    /// The detector.
-    pub kind: Kind,
-    /// The sensors or balances that it is about; `None`: all.
-    pub subject: Option<Glob>,
-    /// `false` switches it off.
-    pub enabled: bool,
-    /// How long its claims hold before they are said, ms.
-    pub dwell_ms: i64,
-    /// What a device says, where `kind` is [`Kind::Flag`].
-    pub flag: Option<Flag>,
-    /// Parameters, each with its value.
-    pub parameters: Vec<Set>,
 }
 
 /// The detectors, as the configuration names them.
@@ -115,42 +97,34 @@ impl Settings {
     pub fn new(calendar: Calendar) -> Self {
         Self {
             calendar,
-            rules: Vec::new(),
+            tuning: Tuning::default(),
             tariffs: Tariffs::default(),
         }
-    }
-
-    /// The rule of a detector about a subject: the first that matches.
-    #[must_use]
-    pub fn rule(&self, kind: Kind, subject: &str) -> Option<&Rule> {
-        self.rules.iter().find(|rule| {
-            let is_about = |glob: &Glob| glob.matches(subject);
-            rule.kind == kind && rule.subject.as_ref().is_none_or(is_about)
-        })
     }
 
     /// Whether a detector watches a subject.
     #[must_use]
     pub fn watches(&self, kind: Kind, subject: &str) -> bool {
-        self.rule(kind, subject).is_none_or(|rule| rule.enabled)
+        self.tuning.is_enabled(kind.word(), subject)
     }
 
-    /// The parameters of a house: of each detector the first rule that matches the first of these names
-    /// that any rule matches. A house has one set of them.
+    /// How long a detector's claims about a subject hold before they are said, ms.
     #[must_use]
-    pub fn parameters<'n>(
-        &self,
-        names: impl Iterator<Item = &'n str> + Clone,
-        energy: bool,
-    ) -> Parameters {
-        let mut all = Parameters::default();
-        for kind in Kind::ALL {
-            let rule = names.clone().find_map(|name| self.rule(kind, name));
-            for set in rule.into_iter().flat_map(|rule| &rule.parameters) {
-                parameters::apply(kind, set, energy, &mut all);
-            }
-        }
-        all
+    pub fn dwell_ms(&self, kind: Kind, subject: &str) -> i64 {
+        self.tuning.dwell_ms(kind.word(), subject)
+    }
+
+    /// What a sensor's values say, where they are a device's own word.
+    #[must_use]
+    pub fn flag(&self, sensor: &str) -> Option<Flag> {
+        let flag = self.tuning.flag_of(sensor);
+        flag.filter(|_| self.watches(Kind::Flag, sensor))
+    }
+
+    /// The parameters of a house: those of its balance, or of its lone sensor.
+    #[must_use]
+    pub fn parameters(&self, name: &str) -> Parameters {
+        self.tuning.parameters(name)
     }
 }
 
@@ -158,7 +132,7 @@ impl From<&Config> for Settings {
     fn from(config: &Config) -> Self {
         Self {
             calendar: Calendar::new(config.site.timezone),
-            rules: config.detectors.clone(),
+            tuning: config.detectors.clone(),
             tariffs: Tariffs {
                 water: config.alert.water_tariff,
                 energy: config.alert.energy_tariff,

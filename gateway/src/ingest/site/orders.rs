@@ -51,7 +51,9 @@ impl Site {
             Order::Sent { .. } => return Ok(Ok(outcome)),
         };
         for reading in readings {
-            match self.engine.overrule(reading, &mut &*store)? {
+            let admission = self.engine.overrule(reading, &mut &*store)?;
+            self.watch.admitted(reading, admission);
+            match admission {
                 Admission::Accepted => {
                     outcome.accepted += 1;
                     self.log(reading, Fate::AcceptedLate, None);
@@ -72,10 +74,13 @@ impl Site {
     }
 
     /// Tells the detectors what a person said to an alert of theirs: what was normal needs more from now on.
-    #[expect(clippy::unused_self, reason = "what watches the site is a part of it")]
-    fn answered(&self, _: &AlertId, action: Action) {
+    fn answered(&mut self, alert: &AlertId, action: Action) {
         match action {
-            Action::Normal | Action::Acknowledge | Action::Snooze(_) => {}
+            Action::Normal => {
+                let answered = self.normal(alert);
+                tracing::debug!(%alert, ?answered, "said to be normal");
+            }
+            Action::Acknowledge | Action::Snooze(_) => {}
         }
     }
 

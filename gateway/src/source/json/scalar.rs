@@ -49,6 +49,9 @@ impl Scalar<'_> {
                 number::finite(self.as_f64().unwrap_or(f64::NAN))
             }
             Self::Flag(flag) => Ok(f64::from(*flag)),
+            // What a device's flag is sent as.
+            Self::Other("true") => Ok(1.0),
+            Self::Other("false") => Ok(0.0),
             Self::Other(what) => Err(Reason::NotANumber((*what).into())),
         }
     }
