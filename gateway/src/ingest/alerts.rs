@@ -39,6 +39,8 @@ pub struct Alerts {
     writes: Vec<AlertWrite>,
     /// The numbers that notices said from memory have in the journal, once it is written.
     numbers: BTreeMap<u64, u64>,
+    /// The book as it was in memory when the store was opened again, until its turn is written.
+    spoken: Option<Book>,
     /// Since when the clock is not trusted, on the monotonic clock.
     doubted_since_ms: Option<u64>,
     dir: PathBuf,
@@ -100,6 +102,7 @@ impl Alerts {
             done: Vec::new(),
             writes: Vec::new(),
             numbers: BTreeMap::new(),
+            spoken: None,
             doubted_since_ms: None,
             dir: PathBuf::new(),
             clock_mode: ClockMode::Wall,
@@ -127,6 +130,7 @@ impl Alerts {
         let rules = self.book.rules().clone();
         let fresh = Book::of(view.alerts()?, view.next_notice()?, rules);
         let older = std::mem::replace(&mut self.book, fresh);
+        self.spoken = self.volatile.speaks().then(|| older.clone());
         self.numbers = self.book.adopt(older);
         let waiting = view.waiting_notices()?.into_iter();
         self.waiting = waiting
@@ -340,6 +344,7 @@ impl Alerts {
             }
         }
         self.book.keep();
+        self.spoken = None;
         self.volatile.settle(std::mem::take(&mut self.numbers));
         if more {
             self.more.send_modify(|times| *times += 1);
@@ -351,7 +356,11 @@ impl Alerts {
         self.writes.clear();
         self.done.clear();
         self.numbers.clear();
-        self.book.undo();
+        match self.spoken.take() {
+            // What was said from memory was said: it goes on from there.
+            Some(spoken) => self.book = spoken,
+            None => self.book.undo(),
+        }
         self.conditions.say_again();
     }
 
@@ -374,5 +383,60 @@ impl Alerts {
         self.volatile
             .set(alerts.collect(), &written.notices, &written.outbox);
         self.more.send_modify(|times| *times += 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::What;
+    use crate::store::Options;
+
+    /// 2026-01-01T00:00:00Z.
+    const NOW: i64 = 1_767_225_600_000;
+
+    fn whats(written: &Written) -> Vec<What> {
+        let notices = written.notices.iter().filter(|notice| {
+            let id = notice.alert.claim.id.as_str();
+            id == "store-failing"
+        });
+        notices.map(|notice| notice.what).collect()
+    }
+
+    #[test]
+    fn what_was_said_from_memory_is_over_in_the_end_though_the_first_commit_after_it_fails() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (clock, _hand) = Clock::manual(NOW);
+        let config = Arc::new(Config::home());
+        let mut store = Store::open(dir.path(), &Options::default()).expect("a new store");
+        let mut site = Site::open(&mut store, Arc::clone(&config), &clock).expect("a new site");
+        let view = store.view();
+        let mut alerts = Alerts::open(&store, &site, &config, &clock).expect("it is read");
+        let written = alerts.write_down(&mut store, &mut site, &clock);
+        written.expect("there is room");
+
+        alerts.set_standing(&Standing::Failing("broken".to_owned()), NOW);
+        let said = alerts.go_on_in_memory(NOW).expect("it is said");
+        assert_eq!(whats(&said), [What::Fired]);
+        alerts.read(&view, &site, NOW).expect("it is read");
+        alerts.set_standing(&Standing::default(), NOW);
+        alerts.hear(&site, NOW);
+        assert_eq!(whats(&alerts.written()), [What::Fired, What::Cleared]);
+        alerts.lost();
+
+        let said = alerts.go_on_in_memory(NOW).expect("it is said");
+        assert_eq!(whats(&said), [What::Fired, What::Cleared]);
+        alerts.read(&view, &site, NOW).expect("it is read");
+        alerts.hear(&site, NOW);
+        assert_eq!(whats(&alerts.written()), [What::Fired, What::Cleared]);
+        let written = alerts.write_down(&mut store, &mut site, &clock);
+        written.expect("there is room");
+        assert!(!alerts.volatile.speaks());
+        let notices = view.journal(0, 100).expect("it is read");
+        let journal = Written {
+            notices,
+            ..Written::default()
+        };
+        assert_eq!(whats(&journal), [What::Fired, What::Cleared]);
     }
 }
