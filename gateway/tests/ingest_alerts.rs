@@ -57,7 +57,7 @@ struct Desk {
     ended: std::thread::JoinHandle<Result<Store, StoreError>>,
     runtime: tokio::runtime::Runtime,
     broker: Broker<PayloadMapper>,
-    _submissions: mpsc::Sender<gateway::broker::Submission<Verdict>>,
+    submissions: mpsc::Sender<gateway::broker::Submission<Verdict>>,
 }
 
 fn config(channels: &str) -> Config {
@@ -112,7 +112,7 @@ impl Desk {
             ended: std::thread::spawn(move || writer.run(intake)),
             runtime,
             broker,
-            _submissions: submissions,
+            submissions,
         }
     }
 
@@ -143,7 +143,7 @@ impl Desk {
 
     fn stop(self) {
         self.runtime.block_on(self.broker.shutdown(Duration::ZERO));
-        drop((self.broker, self.operator, self.outbox, self._submissions));
+        drop((self.broker, self.operator, self.outbox, self.submissions));
         self.ended.join().unwrap().unwrap();
     }
 }

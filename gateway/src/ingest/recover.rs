@@ -228,9 +228,12 @@ impl<O: Observer> Writer<O> {
             tracing::error!("{refusal}");
         }
         self.standing = standing;
-        self.observer.standing(&self.standing);
         self.alerts
             .set_standing(&self.standing, self.clock.wall_ms());
+        if self.outage.is_some() {
+            self.say_from_memory();
+        }
+        self.observer.standing(&self.standing);
     }
 
     /// Looks at the disk, every minute: how much room it has, whether there is any for the
