@@ -2,7 +2,7 @@
 
 use engine::detect::{
     Change, Detector, Finding, House, HouseSpec, HouseState, MemberSpec, Names, Normal,
-    PersistRule, Resource, Rests, Subject, Taken, milli, of_day, of_diff, of_rest,
+    PersistRule, Rests, Subject, Taken, milli, of_day, of_diff, of_rest,
 };
 use engine::{BalanceId, Calendar, Day, Kind, RestRow, SensorDay, SensorId, Stamp};
 
