@@ -624,7 +624,17 @@ fn place<'a>(kind: Kind, parameter: &Parameter, energy: bool, all: &'a mut Param
             (Kind::BaseLoad, _) => &mut all.base_load,
             (Kind::Balance | Kind::Daily, true) => &mut all.energy,
             (Kind::Daily, false) => &mut all.daily,
-            (_, _) => &mut all.balance,
+            (
+                Kind::Balance
+                | Kind::Persist
+                | Kind::Commissioning
+                | Kind::HighFlow
+                | Kind::Away
+                | Kind::DayShock
+                | Kind::Silent
+                | Kind::Flag,
+                _,
+            ) => &mut all.balance,
         }),
     }
 }
@@ -667,6 +677,76 @@ impl Slot<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A length of time as the configuration spells it.
+    fn time(ms: f64) -> String {
+        for (unit, one) in [("d", DAY_MS), ("h", HOUR_MS), ("m", 60_000.0)] {
+            if ms >= one && ms % one == 0.0 {
+                return format!("\"{}{unit}\"", ms / one);
+            }
+        }
+        format!("\"{ms}ms\"")
+    }
+
+    fn document() -> String {
+        let mut text = String::from(
+            "# What detectors are set to\n\n\
+            `[[detector]]` changes a detector: `kind`, `subject` (a sensor's or a balance's name, or a pattern; all \
+            without it), `enabled = false` switches it off, `dwell` has its claims hold so long before they are said, \
+            and the parameters below. The first that matches counts, as with `[[sensor]]`. A house is a meter with its \
+            parts, or a lone sensor: it has one set of parameters, of the first of its names (the balance's, the \
+            meter's, the parts') that a `[[detector]]` matches. What is changed holds for what is evaluated from then \
+            on.\n\n\
+            Generated from the gateway's table; a test compares it.\n",
+        );
+        for kind in Kind::ALL {
+            text.push_str(&format!("\n## `{}`\n", kind.word()));
+            if kind == Kind::Flag {
+                text.push_str(
+                    "`subject` is a sensor whose values are a device's own word, `flag` which: `leak`, `burst`, \
+                    `flood` or `dry`. Not 0 (JSON: `true`) is said at once, 0 (`false`) takes it back.\n",
+                );
+                continue;
+            }
+            text.push_str("| parameter | default | range | unit | meaning |\n| --- | --- | --- | --- | --- |\n");
+            for parameter in known(kind) {
+                let shown = |value: f64| match parameter.unit {
+                    Unit::Time => time(value),
+                    Unit::Count | Unit::Number(_) => {
+                        format!("{}", (value * 1000.0).round() / 1000.0)
+                    }
+                };
+                let unit = match parameter.unit {
+                    Unit::Time => "duration",
+                    Unit::Count => "whole number",
+                    Unit::Number(unit) => unit,
+                };
+                let (low, high) = parameter.range;
+                text.push_str(&format!(
+                    "| `{}` | {} | {} to {} | {unit} | {} |\n",
+                    parameter.name,
+                    shown(default(kind, parameter)),
+                    shown(low),
+                    shown(high),
+                    parameter.meaning
+                ));
+            }
+        }
+        text
+    }
+
+    #[test]
+    fn every_parameter_is_documented() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/DETECTORS.md");
+        if std::env::var_os("SLUICE_BLESS").is_some() {
+            std::fs::write(path, document()).expect("docs/DETECTORS.md is written");
+        }
+        let written = std::fs::read_to_string(path).expect("docs/DETECTORS.md is there");
+        assert!(
+            written == document(),
+            "run with SLUICE_BLESS=1 to write docs/DETECTORS.md again"
+        );
+    }
 
     #[test]
     fn every_default_is_in_its_range_and_setting_it_changes_nothing() {
