@@ -124,7 +124,7 @@ sluice.toml:60: wbe: is not a known key; did you mean "web"?
 }
 
 /// A configuration with one mistake, and what is said of it.
-const MISTAKES: [(&str, &str); 49] = [
+const MISTAKES: [(&str, &str); 54] = [
     (
         "[broker]\nsession_expiry = \"10s\"",
         "2: broker.session_expiry: \"10s\" is not within 1m to 3650d",
