@@ -6,6 +6,7 @@
 
 mod broker;
 mod cross;
+mod detector;
 mod external;
 mod glob;
 mod mapping;
@@ -61,7 +62,7 @@ pub struct Config {
     /// Meters and what they are made of; see [`Config::balances_touching`].
     pub balances: Vec<Balance>,
     /// Changes to the detectors that run by default.
-    pub detectors: Vec<Detector>,
+    pub detectors: Vec<crate::watch::Rule>,
     /// How alerts are said.
     pub alert: Alert,
     /// Where results are forwarded to; `None`: they stay here.
@@ -233,49 +234,6 @@ pub struct User {
     pub publish: Option<Vec<Pattern>>,
     /// Topics to subscribe to; `None`: everything.
     pub subscribe: Option<Vec<Pattern>>,
-}
-
-/// `[[detector]]`
-#[derive(Clone, Debug, PartialEq)]
-pub struct Detector {
-    /// Which detector.
-    pub kind: DetectorKind,
-    /// The sensors or balances that this is about; `None`: all that it watches.
-    pub subject: Option<Glob>,
-    /// `false` switches it off.
-    pub enabled: bool,
-    /// Its parameters by their names.
-    pub parameters: BTreeMap<String, Parameter>,
-}
-
-/// The detectors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DetectorKind {
-    /// The meter never rested.
-    Persist,
-    /// The remainder of a balance rose.
-    Balance,
-    /// A daily total rose.
-    Daily,
-    /// One day was far above all others.
-    DayShock,
-    /// The least power of the day rose.
-    BaseLoad,
-    /// No readings.
-    Silent,
-    /// Flow while nobody is there.
-    Away,
-}
-
-/// A detector's parameter.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Parameter {
-    /// A plain number, in the unit that the detector names.
-    Number(f64),
-    /// A duration in milliseconds.
-    Duration(i64),
-    /// A switch.
-    Flag(bool),
 }
 
 /// `[alert]`

@@ -11,6 +11,7 @@
 //! | [`access`] | who may do what |
 //! | [`broker`] | MQTT in and out |
 //! | [`ingest`] | the writer: gather, settle, commit, answer |
+//! | [`watch`] | the houses of a site: detectors run where readings are committed |
 //! | [`alert`] | alerts, their life and their notices |
 //! | [`store`] | redb: the log, blocks, rows |
 //! | [`rows`] | what is published, as JSON spells it |
@@ -42,4 +43,5 @@ pub mod rows;
 pub mod source;
 pub mod store;
 pub mod tls;
+pub mod watch;
 pub mod web;

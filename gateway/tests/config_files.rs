@@ -5,7 +5,7 @@ use std::path::Path;
 use engine::{Kind, OnConflict, Stamp};
 use gateway::broker::Qos;
 use gateway::config::{
-    BrokerMode, ClientCertificate, ClockMode, ConcreteBalance, Config, Parameter, Protocol,
+    BrokerMode, ClientCertificate, ClockMode, ConcreteBalance, Config, Protocol,
 };
 use gateway::source::{Decoded, Name, Shard, Stamped, Verdict};
 
@@ -174,7 +174,7 @@ parts = ["W1"]
 kind = "persist"
 subject = "water"
 enabled = false
-theta = 0.5
+day_2_above = 0.5
 dwell = "2d"
 [alert]
 repeat = ["1h", "6h"]
@@ -253,14 +253,10 @@ fn every_key_is_understood() {
     assert_eq!(tls.ca_file.as_deref(), Some(Path::new("ca.pem")));
     let identity = tls.identity.as_ref().expect("a certificate of our own");
     assert_eq!(identity.key.key, "broker.external.key_file");
-    assert_eq!(
-        config.detectors[0].parameters["theta"],
-        Parameter::Number(0.5)
-    );
-    assert_eq!(
-        config.detectors[0].parameters["dwell"],
-        Parameter::Duration(2 * 86_400_000)
-    );
+    let detector = &config.detectors[0];
+    assert_eq!(detector.parameters[0].name, "day_2_above");
+    assert_eq!(detector.parameters[0].value.to_bits(), 0.5_f64.to_bits());
+    assert_eq!(detector.dwell_ms, 2 * 86_400_000);
     assert_eq!(config.alert.repeat_ms, [3_600_000, 6 * 3_600_000]);
     assert_eq!(config.alert.channels[0].settings["topic"], "my-house");
     let upstream = config.upstream.as_ref().expect("an upstream");

@@ -124,7 +124,7 @@ sluice.toml:60: wbe: is not a known key; did you mean "web"?
 }
 
 /// A configuration with one mistake, and what is said of it.
-const MISTAKES: [(&str, &str); 49] = [
+const MISTAKES: [(&str, &str); 54] = [
     (
         "[broker]\nsession_expiry = \"10s\"",
         "2: broker.session_expiry: \"10s\" is not within 1m to 3650d",
@@ -295,11 +295,31 @@ const MISTAKES: [(&str, &str); 49] = [
     ),
     (
         "[[detector]]\nkind = \"persit\"",
-        "2: detector.kind: \"persit\" is not one of persist, balance, daily, day_shock, base_load, silent, away",
+        "2: detector.kind: \"persit\" is not one of persist, commissioning, high_flow, away, balance, daily, base_load, day_shock, silent, flag",
     ),
     (
-        "[[detector]]\nkind = \"silent\"\nafter = \"soon\"",
-        "3: detector.after: \"soon\" is not a duration; write a whole number and ms, s, m, h or d, such as \"15m\"",
+        "[[detector]]\nkind = \"silent\"\nafter = \"15m\"",
+        "3: detector.after: is not a known key; known here: kind, subject, enabled, dwell, intervals, learn_days",
+    ),
+    (
+        "[[detector]]\nkind = \"silent\"\nintervals = 0",
+        "3: detector.intervals: 0 is not within 1 to 1000",
+    ),
+    (
+        "[[detector]]\nkind = \"away\"\nstill_ms = \"1m\"",
+        "3: detector.still_ms: 1 min is not within 60 min to 10080 min",
+    ),
+    (
+        "[[detector]]\nkind = \"persist\"\nday_1_days = 2.5",
+        "3: detector.day_1_days: 2.5 is not a whole number from 1 to 60",
+    ),
+    (
+        "[[detector]]\nkind = \"persist\"\ndwell = \"soon\"",
+        "3: detector.dwell: \"soon\" is not a duration; write a whole number and ms, s, m, h or d, such as \"15m\"",
+    ),
+    (
+        "[[detector]]\nkind = \"flag\"\nsubject = \"leak\"\nflag = \"drip\"",
+        "4: detector.flag: \"drip\" is not one of leak, burst, flood, dry",
     ),
     (
         "[[alert.channel]]\ntype = \"ntfy\"\nurl = \"https://ntfy.sh\"",

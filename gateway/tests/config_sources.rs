@@ -82,10 +82,7 @@ fn what_is_no_reading_is_a_letter_with_its_reason() {
             r#"{"name":"TH1","timestamp":0,"value":""}"#,
             "missing_value",
         ),
-        (
-            r#"{"name":"TH1","timestamp":0,"value":true}"#,
-            "not_a_number",
-        ),
+        (r#"{"name":"TH1","timestamp":0,"value":{}}"#, "not_a_number"),
         (
             r#"{"name":"TH1","timestamp":0,"value":[1]}"#,
             "not_a_number",

@@ -35,6 +35,26 @@ impl AlertId {
         Self(text.to_owned())
     }
 
+    /// The detector's word and the subject that it was made of; `None`: it is no such id.
+    #[must_use]
+    pub fn detector_and_subject(&self) -> Option<(&str, String)> {
+        let (detector, escaped) = self.0.split_once('-')?;
+        let mut subject = Vec::with_capacity(escaped.len());
+        let mut bytes = escaped.bytes();
+        while let Some(byte) = bytes.next() {
+            subject.push(match byte {
+                b':' => b'/',
+                b'=' => {
+                    let digits = [bytes.next()?, bytes.next()?];
+                    let digits = std::str::from_utf8(&digits).ok()?;
+                    u8::from_str_radix(digits, 16).ok()?
+                }
+                plain => plain,
+            });
+        }
+        Some((detector, String::from_utf8(subject).ok()?))
+    }
+
     /// As text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -59,5 +79,12 @@ mod tests {
         assert_eq!(id("h0001/W1"), "persist-h0001:W1");
         assert_eq!(id("a b+#ü"), "persist-a=20b=2B=23=C3=BC");
         assert_ne!(id("a:b"), id("a/b"));
+        for subject in ["Wtot", "h0001/W1", "a b+#ü", "a:b=c"] {
+            let id = AlertId::new("persist", subject);
+            assert_eq!(
+                id.detector_and_subject(),
+                Some(("persist", subject.to_owned()))
+            );
+        }
     }
 }

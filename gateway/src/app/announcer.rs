@@ -34,6 +34,7 @@ impl Observer for Announcer {
             group,
             changes,
             registry,
+            told: _,
         } = *announced;
         let readings = group.readings.iter().filter(|r| r.fate.is_held()).map(|r| {
             LiveEvent::Reading(rows::Reading {

@@ -1,35 +1,17 @@
-//! The sections of what reports and forwards: web, control, Home Assistant, detectors, alerts,
+//! The sections of what reports and forwards: web, control, Home Assistant, alerts,
 //! upstream.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
-
-use toml::de::DeValue;
 
 use super::raw::Section;
 use super::tls;
-use super::value::{
-    address, choice, count, duration, flag, list, number, parsed, path, positive, size, url, word,
-};
-use super::{
-    Alert, Channel, ChannelKind, Control, Detector, DetectorKind, Glob, HomeAssistant, Parameter,
-    Severity, Upstream, Web,
-};
+use super::value::{address, choice, count, duration, flag, list, path, positive, size, url, word};
+use super::{Alert, Channel, ChannelKind, Control, HomeAssistant, Severity, Upstream, Web};
 
 const HOUR_MS: i64 = 3_600_000;
 
 /// The most readings that the far end takes in one request.
 const MAX_BATCH: usize = 5000;
-
-const DETECTORS: [(&str, DetectorKind); 7] = [
-    ("persist", DetectorKind::Persist),
-    ("balance", DetectorKind::Balance),
-    ("daily", DetectorKind::Daily),
-    ("day_shock", DetectorKind::DayShock),
-    ("base_load", DetectorKind::BaseLoad),
-    ("silent", DetectorKind::Silent),
-    ("away", DetectorKind::Away),
-];
 
 const SEVERITIES: [(&str, Severity); 3] = [
     ("info", Severity::Info),
@@ -101,44 +83,6 @@ pub(super) fn control(mut control: Section<'_, '_>) -> Control {
 pub(super) fn homeassistant(mut homeassistant: Section<'_, '_>) -> HomeAssistant {
     HomeAssistant {
         discovery: homeassistant.take("discovery", flag).unwrap_or(true),
-    }
-}
-
-pub(super) fn detectors(sections: Vec<Section<'_, '_>>) -> Vec<Detector> {
-    sections.into_iter().filter_map(detector).collect()
-}
-
-fn detector(mut detector: Section<'_, '_>) -> Option<Detector> {
-    let kinds = "persist, balance, daily, day_shock, base_load, silent or away";
-    let kind = detector.need("kind", kinds, choice(&DETECTORS));
-    let subject = detector.take("subject", parsed(Glob::new, "a name or a pattern of names"));
-    let enabled = detector.take("enabled", flag).unwrap_or(true);
-    let mut parameters = BTreeMap::new();
-    for (name, value) in detector.rest() {
-        match parameter(value) {
-            Ok(parameter) => {
-                parameters.insert(name.to_owned(), parameter);
-            }
-            Err(text) => detector.problem(name, text),
-        }
-    }
-    Some(Detector {
-        kind: kind?,
-        subject,
-        enabled,
-        parameters,
-    })
-}
-
-fn parameter(value: &DeValue<'_>) -> Result<Parameter, String> {
-    match value {
-        DeValue::Boolean(flag) => Ok(Parameter::Flag(*flag)),
-        DeValue::String(_) => duration("0ms"..="3650d")(value).map(Parameter::Duration),
-        DeValue::Integer(_)
-        | DeValue::Float(_)
-        | DeValue::Datetime(_)
-        | DeValue::Array(_)
-        | DeValue::Table(_) => number(value).map(Parameter::Number),
     }
 }
 

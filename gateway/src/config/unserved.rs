@@ -26,8 +26,8 @@ impl Config {
                 "[upstream]: nothing is forwarded by this version yet",
             ),
             (
-                !self.detectors.is_empty() || !self.alert.channels.is_empty(),
-                "[[detector]] and [[alert.channel]]: this version does not raise alerts yet",
+                !self.alert.channels.is_empty(),
+                "[[alert.channel]]: this version does not send alerts yet",
             ),
         ];
         let asked = |(is_asked, what): (bool, &'static str)| is_asked.then_some(what);

@@ -7,7 +7,7 @@ use super::raw::{Section, Sheet};
 use super::value::{choice, duration, parsed, path, zone};
 use crate::clock::TrustRule;
 
-use super::{ClockMode, Config, Site, Store, Time, broker, cross, mapping, services};
+use super::{ClockMode, Config, Site, Store, Time, broker, cross, detector, mapping, services};
 
 /// The longest site id.
 const MAX_SITE_ID: usize = 32;
@@ -73,7 +73,7 @@ fn sections(sheet: &Sheet<'_>, document: &DeTable<'_>) -> Config {
         sources: sources.into_iter().map(|placed| placed.value).collect(),
         sensors: sensors.into_iter().map(|placed| placed.value).collect(),
         balances: balances.into_iter().map(|placed| placed.value).collect(),
-        detectors: services::detectors(root.sections("detector")),
+        detectors: detector::detectors(root.sections("detector")),
         alert: services::alert(root.section("alert")),
         upstream: services::upstream(root.section("upstream")),
         web,

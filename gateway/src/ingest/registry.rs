@@ -124,6 +124,17 @@ impl Registry {
             })
     }
 
+    /// Balances that the configuration has, each with its name, its meter and the parts that are known.
+    pub(super) fn known_balances(&self) -> Vec<(BalanceId, String, SensorId, Vec<SensorId>)> {
+        let all = self.balances_and_meters().filter_map(|(id, meter)| {
+            let name = &self.balances[id.0 as usize];
+            let parts = self.declared.get(name)?.parts.iter();
+            let parts = parts.filter_map(|part| self.find(part)).collect();
+            Some((id, name.clone(), meter, parts))
+        });
+        all.collect()
+    }
+
     /// A sensor's number.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<SensorId> {

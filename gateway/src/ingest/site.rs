@@ -6,6 +6,7 @@
 //! again.
 
 mod doubt;
+mod kept;
 mod open;
 mod orders;
 
@@ -19,12 +20,14 @@ use crate::clock::{Beat, Clock, Pace};
 use crate::config::{ClockMode, Config};
 use crate::source::{Decoded, Reason, Stamped, Verdict};
 use crate::store::{
-    BrokerWrite, Changed, Committed, Fate, Flag, Group, Letter, Logged, Seal, Sealed, Store,
-    StoreError, Waiting,
+    BrokerWrite, Changed, Committed, Fate, Flag, Group, KeptHouse, Letter, Logged, Seal, Sealed,
+    Store, StoreError, Waiting,
 };
+use crate::watch::{Answered, Watch, What};
 use engine::{
     Admission, Calendar, Changes, Day, Engine, EventTime, Reading, SensorId, SensorMemory, Stamp,
 };
+use kept::Kept;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -35,6 +38,9 @@ const LETTER_PAYLOAD_BYTES: usize = 1024;
 const LETTER_TOPIC_BYTES: usize = 1024;
 /// Days of each sensor that stay in memory after a seal.
 const DAYS_KEPT: usize = 3;
+
+/// What a seal keeps of houses at most: more of them wait for the next.
+const SEAL_HOUSES_BYTES: usize = 2 << 20;
 
 /// A site as its writer knows it.
 pub struct Site {
@@ -47,6 +53,11 @@ pub struct Site {
     users: Vec<BrokerWrite>,
     now: Now,
     changes: Changes,
+    watch: Watch,
+    /// What the watch says of the group that was settled last.
+    told: Vec<Told>,
+    /// At which seal each house was kept last, and with which newest noon-day.
+    kept: FxHashMap<String, (u64, Option<Day>)>,
     /// Readings that wait until the clock is trusted, by arrival.
     waiting: VecDeque<Waiting>,
     /// What the last reading without a time of its own was stamped with, by sensor.
@@ -65,6 +76,8 @@ pub struct Announced<'a> {
     pub changes: &'a Changes,
     /// Whose they are.
     pub registry: &'a Registry,
+    /// What detectors say of it.
+    pub told: &'a [Told],
 }
 
 impl Site {
@@ -81,24 +94,43 @@ impl Site {
             group: &self.group,
             changes: &self.changes,
             registry: &self.registry,
+            told: &self.told,
         }
     }
 
     /// What detectors say of the group that was settled last.
     pub fn told(&self) -> &[Told] {
-        &[]
+        &self.told
     }
 
     /// All that detectors claim.
     #[must_use]
     pub fn standing(&self) -> Vec<Claim> {
-        Vec::new()
+        self.watch.standing()
+    }
+
+    /// "This was normal": what an alert claims needs more from now on.
+    pub fn normal(&mut self, alert: &AlertId) -> Answered {
+        let at_ms = self.now.stamp_ms.unwrap_or(self.now.wall_ms);
+        let answered = self.watch.answer(alert, at_ms);
+        match answered {
+            // The next seals keep the answer.
+            Answered::Taken => self.kept.clear(),
+            Answered::Unheard => {}
+        }
+        answered
+    }
+
+    /// What can be said of the last night of a sensor or a balance.
+    #[must_use]
+    pub fn night(&self, subject: &str) -> Option<String> {
+        self.watch.night(subject)
     }
 
     /// How long what is claimed has to hold before it is said, in ms.
     #[must_use]
-    pub fn dwell_ms(&self, _: &AlertId) -> i64 {
-        0
+    pub fn dwell_ms(&self, alert: &AlertId) -> i64 {
+        self.watch.dwell_ms(alert)
     }
 
     /// Readings in memory.
@@ -146,6 +178,7 @@ impl Site {
         group.readings.clear();
         group.letters.clear();
         self.users.clear();
+        self.told.clear();
         self.changes = Changes::default();
     }
 
@@ -234,6 +267,7 @@ impl Site {
         store: &mut Store,
     ) -> Result<(), StoreError> {
         let admission = self.engine.admit(reading, &mut &*store)?;
+        self.watch.admitted(reading, admission);
         match admission {
             Admission::Kept { held } => {
                 self.refuse(topic, payload, &Reason::ConflictKept { held });
@@ -314,7 +348,16 @@ impl Site {
             (ClockMode::Wall, Some(now)) => self.engine.advance(now),
             (ClockMode::Wall | ClockMode::Event, _) => {}
         }
-        self.engine.is_due()
+        let now_ms = self.watched_time(clock.trusted_wall_ms());
+        self.engine.is_due() || now_ms.is_some_and(|now_ms| self.watch.is_due(now_ms))
+    }
+
+    /// The site time by which detectors judge: none while the clock is not trusted.
+    fn watched_time(&self, trusted_ms: Option<i64>) -> Option<i64> {
+        match self.config.time.clock {
+            ClockMode::Wall => trusted_ms,
+            ClockMode::Event => self.engine.site_time_ms(),
+        }
     }
 
     /// What time it is, in ms UTC, where a clock that is trusted says so.
@@ -335,6 +378,9 @@ impl Site {
             // Rows that closed by the clock alone must close again when the log is repeated.
             group.next_seq += 1;
         }
+        self.watch.settled(&self.changes);
+        let now_ms = self.watched_time(self.now.stamp_ms);
+        self.told = self.watch.settle(now_ms);
         Ok(())
     }
 
@@ -417,7 +463,8 @@ impl Site {
         let retain_ms = self.config.store.retain_readings_ms;
         let unsealed = store.unsealed();
         let (day_of, kept_from) = (self.day_of(), self.kept_from(retain_ms));
-        let sealed = store.seal(Seal {
+        let houses = self.houses_to_keep(store.next_seq());
+        let seal = Seal {
             sensors: self.registry.changed_states(),
             days: unsealed.days,
             rests: unsealed.rests,
@@ -425,9 +472,41 @@ impl Site {
             drop_before: self.drop_before(retain_ms),
             forget_before_ms: self.forget_before_ms(),
             kept_from: &kept_from,
-        })?;
+        };
+        let sealed = store.seal_with(seal, &houses)?;
+        for house in houses {
+            let newest = self.watch.houses().find(|(_, name, _)| *name == house.name);
+            let newest = newest.and_then(|(_, _, newest)| newest);
+            self.kept.insert(house.name, (sealed.seal, newest));
+        }
         self.engine.hand_over(DAYS_KEPT);
         Ok(sealed)
+    }
+
+    /// Houses whose newest noon-day is another than when they were kept, those kept longest ago first, as many as fit
+    /// into a seal.
+    fn houses_to_keep(&self, next_seq: u64) -> Vec<KeptHouse> {
+        if self.watch.owes() {
+            return Vec::new(); // what was withdrawn is in them still
+        }
+        let due = self.watch.houses().filter_map(|(at, name, newest)| {
+            let (seal, kept) = self.kept.get(name).copied().unwrap_or_default();
+            (newest.is_some() && newest != kept).then_some((seal, at))
+        });
+        let mut due: Vec<(u64, usize)> = due.collect();
+        due.sort_unstable();
+        let (mut bytes, mut houses) = (0, Vec::new());
+        for (_, at) in due {
+            let Some(house) = self.watch.kept(at, next_seq) else {
+                continue;
+            };
+            bytes += Store::house_bytes(&house);
+            if bytes > SEAL_HOUSES_BYTES && !houses.is_empty() {
+                break;
+            }
+            houses.push(house);
+        }
+        houses
     }
 
     /// Makes known to the engine, and to the log, what became known with a sensor.
@@ -436,12 +515,16 @@ impl Site {
             let name = self.registry.sensor(id).name.as_str().to_owned();
             self.engine
                 .register(id, self.registry.spec(id), SensorMemory::default());
+            self.watch_sensor(id);
             self.group.new_sensors.push((id, name));
         }
         for balance in news.balances {
             let name = self.registry.balances()[balance.id.0 as usize].clone();
-            self.group.new_balances.push((balance.id, name));
             let (id, meter) = (balance.id, balance.meter);
+            let mut past = Kept::new(store, &self.registry);
+            self.watch
+                .balance(id, &name, meter, &balance.parts, &mut past)?;
+            self.group.new_balances.push((id, name));
             self.register(balance, Vec::new());
             for (day, state) in store.view().days(meter, None, None)? {
                 if state.diff.is_some() {
@@ -450,6 +533,15 @@ impl Site {
             }
         }
         Ok(())
+    }
+
+    /// A sensor that the configuration has no rule for any more is not watched.
+    fn watch_sensor(&mut self, id: SensorId) {
+        let sensor = self.registry.sensor(id);
+        if let Some(rule) = &sensor.rule {
+            self.watch
+                .sensor(id, sensor.name.as_str(), What::from(rule));
+        }
     }
 
     fn register(&mut self, balance: KnownBalance, open: Vec<Day>) {

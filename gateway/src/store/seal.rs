@@ -11,6 +11,8 @@ use redb::{ReadableTable, Table, WriteTransaction};
 use super::block::{self, Entry};
 use super::error::{Fault, StoreError};
 use super::forget;
+use super::house::KeptHouse;
+use super::houses;
 use super::late::{Exempt, late_rows};
 use super::rows::{self, SealRow};
 use super::scan::{self, entry};
@@ -46,6 +48,18 @@ impl Store {
     /// # Errors
     /// As those of [`commit`](Self::commit): the store is to be opened again.
     pub fn seal(&mut self, seal: Seal<'_>) -> Result<Sealed, StoreError> {
+        self.seal_with(seal, &[])
+    }
+
+    /// The same, and keeps these houses: as they are after the last group.
+    ///
+    /// # Errors
+    /// As those of [`seal`](Self::seal).
+    pub fn seal_with(
+        &mut self,
+        seal: Seal<'_>,
+        houses: &[KeptHouse],
+    ) -> Result<Sealed, StoreError> {
         if self.failed.is_some() {
             return Err(StoreError::MustReopen);
         }
@@ -63,6 +77,7 @@ impl Store {
             // Opening after a crash need not read the whole file to find the free pages.
             txn.set_quick_repair(true);
             let written = write(&txn, seal, first_seq, checkpoint, options)?;
+            houses::keep(&txn, houses)?;
             txn.commit()?;
             Ok(written)
         });

@@ -46,6 +46,7 @@ pub(super) const USERS: TableDefinition<'_, &str, Bytes> = TableDefinition::new(
 pub(super) const ALERTS: TableDefinition<'_, &str, Bytes> = TableDefinition::new("alerts");
 pub(super) const JOURNAL: TableDefinition<'_, u64, Bytes> = TableDefinition::new("journal");
 pub(super) const OUTBOX: TableDefinition<'_, OutboxKey, Bytes> = TableDefinition::new("outbox");
+pub(super) const HOUSES: TableDefinition<'_, &str, Bytes> = TableDefinition::new("houses");
 
 /// Makes every table, so that readers find them all.
 pub(super) fn create(txn: &WriteTransaction) -> Result<(), redb::TableError> {
@@ -66,5 +67,6 @@ pub(super) fn create(txn: &WriteTransaction) -> Result<(), redb::TableError> {
     txn.open_table(ALERTS)?;
     txn.open_table(JOURNAL)?;
     txn.open_table(OUTBOX)?;
+    txn.open_table(HOUSES)?;
     Ok(())
 }

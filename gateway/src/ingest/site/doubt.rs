@@ -4,6 +4,7 @@
 //! all, and those that had no time get one. `ingest::reckon` decides; this does it.
 
 use super::Site;
+use super::kept::Kept;
 use crate::clock::Clock;
 use crate::config::ClockMode;
 use crate::ingest::reckon::{Moment, amends, stamps};
@@ -31,6 +32,10 @@ impl Site {
     /// # Errors
     /// The store cannot be read; the group cannot be committed.
     pub fn reckon(&mut self, store: &mut Store) -> Result<(), StoreError> {
+        if self.watch.owes() {
+            // What the group before withdrew is on disk now.
+            self.watch.mend(&mut Kept::new(store, &self.registry))?;
+        }
         let Some(latest_ms) = self.now.latest_ms else {
             return Ok(());
         };
@@ -94,6 +99,8 @@ impl Site {
                 .engine
                 .withdraw(held.sensor, held.time, held.tie, &mut &*store)?;
             self.registry.withdrew(held.sensor, newest);
+            let newest_ms = newest.map(|newest| newest.time.ms());
+            self.watch.withdrawn(held.sensor, newest_ms);
             let seq = self.place();
             self.group.readings.push(Logged {
                 seq,
@@ -130,6 +137,7 @@ impl Site {
         };
         let flag = Some(Flag::Rejudged);
         let admission = self.engine.admit(reading, &mut &*store)?;
+        self.watch.admitted(reading, admission);
         self.group.counters.late = self.group.counters.late.saturating_sub(1);
         self.group.counters.received = self.group.counters.received.saturating_sub(1);
         match admission {

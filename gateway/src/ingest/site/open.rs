@@ -2,11 +2,13 @@
 //! then is not decided again.
 
 use super::Site;
+use super::kept::Kept;
 use crate::clock::{Clock, Pace};
 use crate::config::{ClockMode, Config};
 use crate::ingest::judge::Now;
 use crate::ingest::registry::{Difference, KnownBalance, News, Registry};
-use crate::store::{Doubt, Fate, Group, Store, StoreError};
+use crate::store::{Doubt, Fate, Group, Store, StoreError, Touched};
+use crate::watch::{Settings, Watch};
 use engine::{
     Calendar, Changes, Day, Engine, EventTime, Past, Reading, Rules, SensorId, SensorMemory,
     SiteClock,
@@ -48,7 +50,6 @@ impl Site {
         let mut site = Self {
             engine: Engine::new(rules(&config), checkpoint.site_time_ms),
             registry: Registry::new(Arc::clone(&config)),
-            config,
             group: Group {
                 next_seq: checkpoint.next_seq,
                 counters: checkpoint.counters,
@@ -69,10 +70,14 @@ impl Site {
                 latest_ms: None,
             },
             changes: Changes::default(),
+            watch: Watch::new(Settings::from(&*config)),
+            told: Vec::new(),
+            kept: FxHashMap::default(),
             waiting: store.waiting()?.into(),
             stamped: FxHashMap::default(),
             pace: Pace::at(clock.wall_ms(), clock.uptime_ms()),
             floor_ms: None,
+            config,
         };
         for state in &checkpoint.sensors {
             let known = site.registry.restore_sensor(state.id, &state.name);
@@ -110,6 +115,7 @@ impl Site {
         {
             clock.not_before(known);
         }
+        site.recall(store, clock)?;
         site.begin(clock);
         site.catch_up(store)?;
         Ok(site)
@@ -162,6 +168,35 @@ impl Site {
         self.group = group;
         self.announce(store);
         Ok(())
+    }
+
+    /// The houses, out of what is committed: all of the log is repeated.
+    fn recall(&mut self, store: &Store, clock: &Clock) -> Result<(), StoreError> {
+        for id in self.registry.sensor_ids() {
+            self.watch_sensor(id);
+        }
+        let balances = self.registry.known_balances();
+        let known_ms = self.engine.site_time_ms();
+        let now_ms = self.known_time(clock).max(known_ms);
+        let mut past = Kept::new(store, &self.registry);
+        let oldest = store.houses()?.into_values().min();
+        let touched = match oldest {
+            Some(oldest) => store.touched_since(oldest)?,
+            None => Touched::default(),
+        };
+        let kept = |name: &str| match store.house(name) {
+            Ok(kept) => kept,
+            Err(error) => {
+                tracing::warn!(
+                    house = name,
+                    error = &error as &dyn std::error::Error,
+                    "what detectors knew of a house cannot be read: it is made again of its readings"
+                );
+                None
+            }
+        };
+        let since = |id, next_seq| touched.since(id, next_seq);
+        self.watch.recall(&balances, kept, since, now_ms, &mut past)
     }
 
     /// A configuration may know balances that the store does not: their days are made now.

@@ -6,6 +6,7 @@ use crate::alert::{Action, AlertId};
 use crate::ingest::command::{Order, Outcome, Refusal};
 use crate::source::Reason;
 use crate::store::{Fate, Store, StoreError};
+use crate::watch::Answered;
 use engine::{Admission, EventTime, Reading};
 
 /// Late readings that one order may accept.
@@ -51,7 +52,9 @@ impl Site {
             Order::Sent { .. } => return Ok(Ok(outcome)),
         };
         for reading in readings {
-            match self.engine.overrule(reading, &mut &*store)? {
+            let admission = self.engine.overrule(reading, &mut &*store)?;
+            self.watch.admitted(reading, admission);
+            match admission {
                 Admission::Accepted => {
                     outcome.accepted += 1;
                     self.log(reading, Fate::AcceptedLate, None);
@@ -72,10 +75,13 @@ impl Site {
     }
 
     /// Tells the detectors what a person said to an alert of theirs: what was normal needs more from now on.
-    #[expect(clippy::unused_self, reason = "what watches the site is a part of it")]
-    fn answered(&self, _: &AlertId, action: Action) {
+    fn answered(&mut self, id: &AlertId, action: Action) {
         match action {
-            Action::Normal | Action::Acknowledge | Action::Snooze(_) => {}
+            Action::Normal => match self.normal(id) {
+                Answered::Taken => {}
+                Answered::Unheard => tracing::debug!(%id, "no detector needs more from now on"),
+            },
+            Action::Acknowledge | Action::Snooze(_) => {}
         }
     }
 

@@ -40,13 +40,16 @@ impl Scalar<'_> {
         })
     }
 
-    /// The finite number it is or spells.
+    /// The finite number it is or spells; `true` is 1 and `false` 0.
     pub(super) fn number(&self) -> Result<f64, Reason> {
         match self {
             Self::Text(text) => number::read(text),
             Self::Unsigned(_) | Self::Signed(_) | Self::Float(_) => {
                 number::finite(self.as_f64().unwrap_or(f64::NAN))
             }
+            // What a device's flag is sent as.
+            Self::Other("true") => Ok(1.0),
+            Self::Other("false") => Ok(0.0),
             Self::Other(what) => Err(Reason::NotANumber((*what).into())),
         }
     }
