@@ -350,6 +350,14 @@ proptest! {
         for event in events {
             world.happen(event);
             world.check();
+            // What does not stand is over.
+            for (number, subject) in SUBJECTS.iter().enumerate() {
+                let alert = world.book.alert(&AlertId::new("persist", subject));
+                let over = alert.is_none_or(|alert| {
+                    matches!(alert.state, State::Cleared | State::Withdrawn)
+                });
+                prop_assert!(over || world.standing.contains_key(&number), "{alert:#?}");
+            }
         }
         world.commit();
         world.check();

@@ -286,7 +286,7 @@ fn put_standing(out: &mut Out, standing: &Standing) {
     put_varint(out, standing.rested.into());
     put_f64(out, standing.personal);
     put_episodes(out, &standing.leaks, put_rule);
-    put_episodes(out, &standing.notices, |out, rule| out.push(rule));
+    put_episodes(out, &standing.notices, Vec::push);
     put_episodes(out, &standing.away, |_, ()| {});
     put_episodes(out, &standing.commissioning, |_, ()| {});
 }

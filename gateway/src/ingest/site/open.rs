@@ -111,11 +111,11 @@ impl Site {
         for group in groups {
             site.repeat(group, store)?;
         }
-        site.recall(store)?;
         if let (ClockMode::Wall, Some(known)) = (site.config.time.clock, site.engine.site_time_ms())
         {
             clock.not_before(known);
         }
+        site.recall(store, clock)?;
         site.begin(clock);
         site.catch_up(store)?;
         Ok(site)
@@ -171,12 +171,13 @@ impl Site {
     }
 
     /// The houses, out of what is committed: all of the log is repeated.
-    fn recall(&mut self, store: &Store) -> Result<(), StoreError> {
+    fn recall(&mut self, store: &Store, clock: &Clock) -> Result<(), StoreError> {
         for id in self.registry.sensor_ids() {
             self.watch_sensor(id);
         }
         let balances = self.registry.known_balances();
-        let now_ms = self.engine.site_time_ms();
+        let known_ms = self.engine.site_time_ms();
+        let now_ms = self.known_time(clock).max(known_ms);
         let mut past = Kept::new(store, &self.registry);
         let oldest = store.houses()?.into_values().min();
         let touched = match oldest {

@@ -6,6 +6,7 @@ use crate::alert::{Action, AlertId};
 use crate::ingest::command::{Order, Outcome, Refusal};
 use crate::source::Reason;
 use crate::store::{Fate, Store, StoreError};
+use crate::watch::Answered;
 use engine::{Admission, EventTime, Reading};
 
 /// Late readings that one order may accept.
@@ -74,12 +75,12 @@ impl Site {
     }
 
     /// Tells the detectors what a person said to an alert of theirs: what was normal needs more from now on.
-    fn answered(&mut self, alert: &AlertId, action: Action) {
+    fn answered(&mut self, id: &AlertId, action: Action) {
         match action {
-            Action::Normal => {
-                let answered = self.normal(alert);
-                tracing::debug!(%alert, ?answered, "said to be normal");
-            }
+            Action::Normal => match self.normal(id) {
+                Answered::Taken => {}
+                Answered::Unheard => tracing::debug!(%id, "no detector needs more from now on"),
+            },
             Action::Acknowledge | Action::Snooze(_) => {}
         }
     }
