@@ -40,7 +40,7 @@ pub fn over_cores<T: Send>(jobs: usize, job: impl Fn(usize) -> T + Sync) -> Vec<
     };
     let mut all: Vec<(usize, T)> = thread::scope(|scope| {
         let hands: Vec<_> = (0..cores.min(jobs)).map(|_| scope.spawn(work)).collect();
-        let done = hands.into_iter().map(|hand| hand.join());
+        let done = hands.into_iter().map(thread::ScopedJoinHandle::join);
         done.flat_map(|part| part.expect("a job does not panic"))
             .collect()
     });

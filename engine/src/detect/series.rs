@@ -162,6 +162,11 @@ impl Series {
         self.spec.resource == Resource::Water && self.interval_ms() <= persist.interval_max_ms
     }
 
+    /// Whether its rest says anything: of a series that is known never to stand still it does not.
+    pub(crate) fn may_rest(&self) -> bool {
+        self.spec.rests != Rests::Never
+    }
+
     /// How often it is read, ms.
     pub(crate) fn interval_ms(&self) -> i64 {
         self.spec.members.interval_ms(&self.now.streams)

@@ -133,7 +133,9 @@ impl Sum {
         for _ in 0..60 {
             levels = step(&levels, &quiet);
             let all: f64 = levels.iter().sum();
-            levels.iter_mut().for_each(|share| *share /= all);
+            for share in &mut levels {
+                *share /= all;
+            }
         }
         let (half, whole) = (self.chain(shift * first), self.chain(shift));
         let (mut left, mut found) = (1.0, Vec::new());

@@ -71,6 +71,7 @@ pub enum Leaks {
 
 /// What the meter and the sub-meter send, with a leak (thousandths of a litre an hour) from a slot on:
 /// slot, litres of the register, tenths of the sub-meter.
+#[must_use]
 pub fn readings(
     uses: &[(i64, i64)],
     milli_per_hour: i64,

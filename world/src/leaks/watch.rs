@@ -54,18 +54,18 @@ impl Watch {
     /// With the detectors as they come.
     #[must_use]
     pub fn new(zone: Tz, part: Option<Part>) -> Self {
-        Self::with(zone, part, Parameters::default())
+        Self::with(zone, part, &Parameters::default())
     }
 
     /// With the detectors set to this.
     #[must_use]
-    pub fn with(zone: Tz, part: Option<Part>, parameters: Parameters) -> Self {
+    pub fn with(zone: Tz, part: Option<Part>, parameters: &Parameters) -> Self {
         Self::of_resource(Resource::Water, zone, part, parameters)
     }
 
     /// A meter of energy and what is behind it, with the detectors set to this.
     #[must_use]
-    pub fn of_energy(case: &Case, parameters: Parameters) -> Vec<Said> {
+    pub fn of_energy(case: &Case, parameters: &Parameters) -> Vec<Said> {
         Self::of_resource(Resource::Energy, case.zone, case.part, parameters)
             .hear(case.arrivals.iter().copied())
     }
@@ -74,7 +74,7 @@ impl Watch {
         resource: Resource,
         zone: Tz,
         part: Option<Part>,
-        parameters: Parameters,
+        parameters: &Parameters,
     ) -> Self {
         let calendar = Calendar::new(zone);
         let rules = Rules {
@@ -105,7 +105,7 @@ impl Watch {
             resource,
             members,
             normal: Vec::new(),
-            parameters,
+            parameters: *parameters,
         });
         Self {
             engine,
@@ -116,7 +116,7 @@ impl Watch {
 
     /// What is said while a home's readings arrive.
     #[must_use]
-    pub fn of(case: &Case, parameters: Parameters) -> Vec<Said> {
+    pub fn of(case: &Case, parameters: &Parameters) -> Vec<Said> {
         Self::with(case.zone, case.part, parameters).hear(case.arrivals.iter().copied())
     }
 

@@ -177,7 +177,7 @@ fn brief(said: &[Said]) -> usize {
 fn found(recorded: &[Register]) -> String {
     let heard = over_cores(recorded.len(), |nth| {
         let case = case(nth, &recorded[nth], None);
-        let said = Watch::of(&case, Parameters::default());
+        let said = Watch::of(&case, &Parameters::default());
         let at: Vec<i64> = alarms(&said).map(|(at_ms, _)| at_ms).collect();
         for (at_ms, finding) in alarms(&said) {
             let flow = finding.flow.map_or(0.0, |flow| flow.best);
@@ -255,6 +255,6 @@ fn with_leak(nth: usize, register: &Register, quiet: &[i64], rate: f64) -> Optio
     };
     let case = case(nth, window, Some(leak));
     let mut score = Score::default();
-    score.hear(&case, &Watch::of(&case, Parameters::default()));
+    score.hear(&case, &Watch::of(&case, &Parameters::default()));
     Some(score)
 }

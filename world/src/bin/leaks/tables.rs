@@ -49,7 +49,7 @@ pub(crate) fn leaking(model: Model, nth: usize, place: Place, shape: Shape, rate
     )
 }
 
-fn heard(case: &Case, parameters: Parameters) -> Score {
+fn heard(case: &Case, parameters: &Parameters) -> Score {
     let mut score = Score::default();
     score.hear(case, &Watch::of(case, parameters));
     score
@@ -86,7 +86,7 @@ pub(crate) fn found(homes: usize) -> Vec<Line> {
         let of = |nth| {
             heard(
                 &leaking(model, nth, place, shape, rate),
-                Parameters::default(),
+                &Parameters::default(),
             )
         };
         let score = all(homes, of);
@@ -177,9 +177,9 @@ pub(crate) fn quiet(homes: usize) -> String {
         let heard = over_cores(homes * times, |nth| {
             let case = home(model, QUIET_FROM + nth as u64, 365, None);
             let said = match model {
-                Model::Energy => Watch::of_energy(&case, Parameters::default()),
+                Model::Energy => Watch::of_energy(&case, &Parameters::default()),
                 Model::Seed | Model::Household | Model::Daily => {
-                    Watch::of(&case, Parameters::default())
+                    Watch::of(&case, &Parameters::default())
                 }
             };
             let mut score = Score::default();
@@ -222,7 +222,7 @@ fn rough_homes(homes: usize) -> Score {
     all(homes, |nth| {
         heard(
             &rough::home(ROUGH_FROM + nth as u64).0,
-            Parameters::default(),
+            &Parameters::default(),
         )
     })
 }
@@ -237,7 +237,7 @@ pub(crate) fn optimal(homes: usize) -> String {
     for rate in [0.35, 0.5, 0.7, 1.0, 2.0, 5.0] {
         let score = all(homes, |nth| {
             let case = leaking(Model::Seed, nth, Place::Main, Shape::Constant, rate);
-            heard(&case, Parameters::default())
+            heard(&case, &Parameters::default())
         });
         table.push_str(&format!(
             "| {rate} | {} | {} | {} |\n",
@@ -268,14 +268,12 @@ fn scaled(model: Model, factor: f64) -> Parameters {
     match model {
         Model::Household => {
             let persist = &mut parameters.persist;
-            persist
-                .day_rules
-                .iter_mut()
-                .for_each(|rule| rule.above *= factor);
-            persist
-                .hour_rules
-                .iter_mut()
-                .for_each(|rule| rule.above *= factor);
+            for rule in &mut persist.day_rules {
+                rule.above *= factor;
+            }
+            for rule in &mut persist.hour_rules {
+                rule.above *= factor;
+            }
         }
         Model::Seed | Model::Daily | Model::Energy => {
             for noise in [&mut parameters.balance.light, &mut parameters.balance.heavy] {
@@ -293,13 +291,16 @@ pub(crate) fn tuned(homes: usize) -> Vec<Tuned> {
         for factor in [0.5, 0.75, 1.0, 1.5, 2.0] {
             let parameters = scaled(model, factor);
             let quiet = all(homes, |nth| {
-                heard(&home(model, QUIET_FROM + nth as u64, 365, None), parameters)
+                heard(
+                    &home(model, QUIET_FROM + nth as u64, 365, None),
+                    &parameters,
+                )
             });
             let hours = TUNED_RATES.map(|rate| {
                 let score = all(homes / 2, |nth| {
                     heard(
                         &leaking(model, nth, Place::Main, Shape::Constant, rate),
-                        parameters,
+                        &parameters,
                     )
                 });
                 score.within(50)
