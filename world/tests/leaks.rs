@@ -36,15 +36,15 @@ fn heard(case: &Case) -> Score {
     score
 }
 
-fn told(name: &str, score: &Score) {
-    println!(
+fn told(name: &str, score: &Score) -> String {
+    format!(
         "{name}: {} leaks, {:.0} % found, {:.0} % placed, median {:.1} h, {:.2} false alarms a year",
         score.leaks,
         100.0 * score.found(),
         100.0 * score.placed(),
         score.within(50),
         score.a_year()
-    );
+    )
 }
 
 /// (rate L/h, days until found) for a leak on the main and one behind W1: of the design's table.
@@ -74,7 +74,10 @@ fn leaks_of_the_seed_home_are_found_in_time() {
                 };
                 heard(&home(Model::Seed, nth as u64 + 100, days, Some(leak)))
             });
-            told(&format!("seed home, {} {rate} L/h", place.word()), &score);
+            println!(
+                "{}",
+                told(&format!("seed home, {} {rate} L/h", place.word()), &score)
+            );
             assert!(score.found() >= 0.95, "{place:?} {rate} L/h");
             assert!(score.placed() >= 0.95, "{place:?} {rate} L/h");
             // Of a few draws the middle one strays.
@@ -94,7 +97,7 @@ fn the_seed_home_without_a_leak_is_quiet() {
     let score = together(homes, |nth| {
         heard(&home(Model::Seed, nth as u64, 365, None))
     });
-    told("seed home without a leak", &score);
+    println!("{}", told("seed home without a leak", &score));
     assert!(score.a_year() <= if long() { 0.05 } else { 0.9 });
 }
 
@@ -104,7 +107,7 @@ fn a_household_without_a_leak_is_quiet() {
     let score = together(homes, |nth| {
         heard(&home(Model::Household, 300 + nth as u64, days, None))
     });
-    told("household without a leak", &score);
+    println!("{}", told("household without a leak", &score));
     assert!(score.a_year() <= if long() { 0.15 } else { 0.9 });
 }
 
@@ -171,7 +174,10 @@ fn leaks_of_a_home_with_an_interval_register_are_found_in_time() {
     let homes = if long() { 40 } else { 2 };
     for (rate, limit) in INTERVAL_TABLE {
         let score = together(homes, |nth| heard(&plain_home(nth, rate)));
-        told(&format!("interval register, {rate} mL/h"), &score);
+        println!(
+            "{}",
+            told(&format!("interval register, {rate} mL/h"), &score)
+        );
         assert!(score.found() >= 0.95, "{rate} mL/h");
         let slack = if long() { 1.0 } else { 2.0 };
         let middle = score.within(50);
@@ -196,7 +202,7 @@ fn a_large_leak_behind_a_meter_that_is_read_at_midnight_is_told_as_one() {
         };
         heard(&home(Model::Daily, 500 + nth as u64, 90, Some(leak)))
     });
-    told("household read at midnight, 50 L/h", &score);
+    println!("{}", told("household read at midnight, 50 L/h", &score));
     assert!(score.found() >= 0.95 && score.within(50) <= 72.0);
 }
 
@@ -217,7 +223,7 @@ fn rough_homes_are_heard_without_crying_wolf() {
     let score = heard
         .into_iter()
         .fold(Score::default(), |sum, (score, _)| sum.and(score));
-    told("rough homes", &score);
+    println!("{}", told("rough homes", &score));
     println!("{wolves} alarms that nothing explains");
     assert!(
         wolves * 10 <= homes,

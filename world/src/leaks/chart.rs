@@ -209,7 +209,7 @@ impl Chart {
                 ink.class(),
                 at + 28.0
             ));
-            at += 52.0 + 6.9 * count(words);
+            at += 48.0 + 6.1 * count(words);
         }
         let middle = f64::midpoint(TOP, ground);
         let mut svg = String::new();

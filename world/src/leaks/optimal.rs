@@ -12,6 +12,8 @@ use super::case::many;
 
 /// Levels of the sum that are told apart.
 const LEVELS: usize = 100;
+/// The least threshold: a sum of one value.
+const LEAST: f64 = 0.001;
 /// Days after which a leak that was not found counts as never.
 const DAYS_MAX: usize = 400;
 
@@ -55,7 +57,14 @@ impl Sum {
     /// That which passes its threshold without a leak once in so many days on average.
     fn with_run_length(shift: f64, days: f64) -> Self {
         let half = shift / 2.0;
-        let (mut low, mut high) = (0.01, 20.0);
+        let at_once = Self {
+            half,
+            threshold: LEAST,
+        };
+        if at_once.run_length() >= days {
+            return Self::of_a_day(half, days);
+        }
+        let (mut low, mut high) = (LEAST, 20.0);
         for _ in 0..50 {
             let threshold = f64::midpoint(low, high);
             let sum = Self { half, threshold };
@@ -69,6 +78,24 @@ impl Sum {
             half,
             threshold: f64::midpoint(low, high),
         }
+    }
+
+    /// Of a large rise nothing needs to be summed: a day's value decides, at the level that gives those days.
+    fn of_a_day(largest: f64, days: f64) -> Self {
+        let of = |half| Self {
+            half,
+            threshold: LEAST,
+        };
+        let (mut low, mut high) = (0.0, largest);
+        for _ in 0..50 {
+            let half = f64::midpoint(low, high);
+            if of(half).run_length() < days {
+                low = half;
+            } else {
+                high = half;
+            }
+        }
+        of(high)
     }
 
     /// From level to level in a day with that rise (deviations); what is missing from a row has alarmed.
@@ -111,7 +138,13 @@ impl Sum {
                 }
             }
         }
-        right[0] / rows[0][0]
+        let days = right[0] / rows[0][0];
+        // So rare that no more digits are left to say it.
+        if days.is_finite() && days > 0.0 {
+            days
+        } else {
+            f64::INFINITY
+        }
     }
 
     /// The share found on each day, where the leak ran for this share of the first.
@@ -191,5 +224,9 @@ mod tests {
         assert!(days(0.5, 10.0) > days(1.0, 10.0));
         assert!(days(0.5, 20.0) > days(0.5, 5.0));
         assert!((4.0..6.0).contains(&days(0.5, 10.0)), "{}", days(0.5, 10.0));
+        // Where every day decides by itself, only the hour of the beginning counts.
+        for rate in [2.0, 5.0, 50.0, 500.0] {
+            assert!(days(rate, 10.0) <= 1.5, "{rate}: {}", days(rate, 10.0));
+        }
     }
 }
