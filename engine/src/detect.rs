@@ -32,6 +32,7 @@ mod persist;
 mod report;
 mod rows;
 mod said;
+mod seen;
 mod series;
 mod shift;
 mod silent;

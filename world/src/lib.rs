@@ -3,7 +3,8 @@
 //! Two halves. The [`mod@reference`] says what the rows must be. The rest is what a user has: messages
 //! in some order of [`arrival`], [`mqtt`], [`mutation`]s of it, a [`courier`] who does not give up, a
 //! [`recipient`] who forgets nothing, the [`daemon`] as a process, a small [`disk`], and the HTTP [`api`].
-//! Nothing here calls the engine or the gateway: a judge who asks the accused proves nothing.
+//! Nothing here calls the engine or the gateway: a judge who asks the accused proves nothing. The one
+//! place where the accused is heard is [`leaks::watch`].
 
 pub mod api;
 pub mod arrival;
@@ -11,6 +12,7 @@ pub mod courier;
 pub mod daemon;
 pub mod dice;
 pub mod disk;
+pub mod leaks;
 pub mod mosquitto;
 pub mod mqtt;
 pub mod mutation;

@@ -51,6 +51,22 @@ pub(crate) struct Allowance {
 const COARSE_ABOVE: i64 = 1_000;
 
 impl Allowance {
+    /// Whether the meters' steps are large beside what a small leak passes in an hour.
+    pub(crate) fn is_coarse(&self) -> bool {
+        self.resolution > 2 * COARSE_ABOVE
+    }
+
+    /// What an hour's window may hold beside what was counted: of a coarse meter no more than of a fine one, or
+    /// one step an hour would pass for twice its flow.
+    fn of_an_hour(self) -> Self {
+        let resolution = if self.is_coarse() {
+            COARSE_ABOVE
+        } else {
+            self.resolution
+        };
+        Self { resolution, ..self }
+    }
+
     /// Whether a window without a count is taken for rest: what a coarse meter might have counted, or what a
     /// sub-meter may have missed, is no flow.
     pub(crate) fn rests(&self, window: &Window) -> bool {
@@ -129,7 +145,7 @@ pub(crate) fn ceiling_at_end(samples: &[Sample], window_ms: i64, allowance: Allo
         .filter(|sample| sample.stands == Stands::Yes)
         .find(|sample| newest.at_ms - sample.at_ms >= shortest(window_ms));
     let near = from.filter(|from| newest.at_ms - from.at_ms <= window_ms + window_ms / LONGER_BY);
-    let found = near.and_then(|from| window(from, newest, allowance));
+    let found = near.and_then(|from| window(from, newest, allowance.of_an_hour()));
     found.map_or(unknown, |window| {
         if allowance.rests(&window) {
             0.0

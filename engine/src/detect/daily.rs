@@ -16,6 +16,37 @@ pub const DAYS_MAX: usize = 112;
 /// The most turns held: what is raised and cleared in a quarter of a year is far less.
 pub const TURNS_MAX: usize = 12;
 
+/// What a meter that is read often says of a rise that its days show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It may be a leak.
+    Allows,
+    /// It stood still for longer than any leak of that size, constant or of a flap, would have let it.
+    Refutes,
+    /// That is not known yet.
+    Waits,
+}
+
+/// What is known of a series between its days.
+pub(crate) trait Rest {
+    /// Whether a day's value has a reading behind it, which shows that its last one was no glitch.
+    fn confirms(&self, value: &DayValue) -> bool;
+    /// What rest says of a rise, at the end of a day.
+    fn answer(&self, rise: &Rise, today: Day) -> Answer;
+}
+
+/// A series that is not read between its days.
+pub(crate) struct Unseen;
+
+impl Rest for Unseen {
+    fn confirms(&self, _: &DayValue) -> bool {
+        true
+    }
+    fn answer(&self, _: &Rise, _: Day) -> Answer {
+        Answer::Allows
+    }
+}
+
 /// What is known of a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DayValue {
@@ -88,9 +119,10 @@ impl Daily {
     pub(crate) fn of(state: DailyState) -> Self {
         let surplus = state.entries.len().saturating_sub(DAYS_MAX);
         Self {
+            // The newest day may not have been confirmed yet.
+            dirty: state.entries.last().map(|last| last.day),
             entries: state.entries.into_iter().skip(surplus).collect(),
             turns: state.turns.into(),
-            dirty: None,
         }
     }
 
@@ -130,8 +162,8 @@ impl Daily {
         self.dirty = Some(self.dirty.map_or(day, |dirty| dirty.min(day)));
     }
 
-    /// Evaluates the days that are different now, and those after them.
-    pub(crate) fn settle(&mut self, shift: &Shift, shock: &Shock) {
+    /// Evaluates the days that are different now, and those after them, but for those that `rests` leaves for later.
+    pub(crate) fn settle(&mut self, shift: &Shift, shock: &Shock, rests: &impl Rest) {
         let Some(dirty) = self.dirty.take() else {
             return;
         };
@@ -140,10 +172,14 @@ impl Daily {
         let kept = self.turns.partition_point(|turn| turn.day < dirty);
         self.turns.truncate(kept);
         for (index, entry) in self.entries.iter().enumerate().skip(first) {
+            if !rests.confirms(&entry.value) {
+                self.dirty = Some(entry.day);
+                break;
+            }
             let before = self.latch();
             let mut latch = before;
             let at_ms = entry.value.at_ms;
-            latch.follow(&values[..=index], at_ms, shift);
+            latch.follow(&values[..=index], at_ms, shift, rests);
             let is_shock = is_shock(&values[..=index], shock);
             let from_ms = at_ms - 24 * super::parameters::HOUR_MS;
             let standing = is_shock.then_some(((), from_ms));
@@ -158,6 +194,15 @@ impl Daily {
         }
         while self.entries.len() > DAYS_MAX {
             self.entries.pop_front();
+        }
+    }
+
+    /// What is known of rest from a day on is another: the days from there are judged again.
+    pub(crate) fn stir(&mut self, from: Day) {
+        let first = self.entries.iter().find(|entry| entry.day >= from);
+        if let Some(first) = first {
+            let day = first.day;
+            self.dirty = Some(self.dirty.map_or(day, |dirty| dirty.min(day)));
         }
     }
 
@@ -190,7 +235,7 @@ fn value_of(entry: &DailyEntry) -> Value {
 
 impl Latch {
     /// The last of these days is over.
-    fn follow(&mut self, values: &[Value], at_ms: i64, shift: &Shift) {
+    fn follow(&mut self, values: &[Value], at_ms: i64, shift: &Shift, rests: &impl Rest) {
         let Some(today) = values.last().map(|value| value.day) else {
             return;
         };
@@ -199,13 +244,16 @@ impl Latch {
             let sum: i64 = last.iter().map(|value| value.milli).sum();
             let enough = raised.rise.before + shift.clear_share * raised.rise.by;
             // The mean of the last days, without dividing.
-            let stands = last.iter().fold(real(sum), |left, _| left - enough) >= 0.0;
+            let stands = last.iter().fold(real(sum), |left, _| left - enough) >= 0.0
+                && rests.answer(&raised.rise, today) != Answer::Refutes;
             if !stands {
                 self.cleared = Some(today);
             }
             stands.then_some((open.rule, open.seen_ms))
         } else {
-            let found = rise(values, self.cleared, shift).filter(|rise| rise.evidence >= 1.0);
+            let found = rise(values, self.cleared, shift)
+                .filter(|rise| rise.evidence >= 1.0)
+                .filter(|rise| rests.answer(rise, today) == Answer::Allows);
             if let Some(rise) = found {
                 self.raised = Some(Raised { rise, on: today });
             }
@@ -249,7 +297,7 @@ mod tests {
                 Day::from_number(day),
                 litres.map(|litres| value(day, litres)),
             );
-            daily.settle(&Shift::water(), &Shock::default());
+            daily.settle(&Shift::water(), &Shock::default(), &Unseen);
         }
         daily
     }
@@ -279,7 +327,7 @@ mod tests {
         let mut daily = settled((0..60).map(|day| (day, Some(noisy(day)))));
         let put = |daily: &mut Daily, litres| {
             daily.put(Day::from_number(60), Some(value(60, litres)));
-            daily.settle(&Shift::water(), &Shock::default());
+            daily.settle(&Shift::water(), &Shock::default(), &Unseen);
         };
         put(&mut daily, 120);
         assert_eq!(raised_on(&daily), Some(60));

@@ -69,7 +69,7 @@ pub enum Flag {
 /// How bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// Silence, commissioning, high flow, advice.
+    /// Silence, commissioning, high flow.
     Info,
     /// A leak.
     Warning,

@@ -5,12 +5,13 @@
 
 use super::absorb::{Held, Members};
 use super::cell::Cell;
-use super::daily::{Daily, DailyState, DayValue};
+use super::daily::{Daily, DailyState, DayValue, Unseen};
 use super::finding::{Change, Subject};
 use super::line::{KINDS, Line};
 use super::parameters::{HOUR_MS, Parameters};
 use super::persist::{Normal, Rests};
 use super::said::Said;
+use super::seen::Seen;
 use super::series::{Resource, Series, SeriesSpec, SeriesState, Settled, With, newest_day};
 use super::slots::{Point, Slots, Taken};
 use super::still::Movements;
@@ -301,9 +302,19 @@ impl House {
             (Resource::Water, Subject::Member(_)) => &parameters.daily,
             (Resource::Energy, _) => &parameters.energy,
         };
-        line.days.settle(shift, &parameters.day_shock);
+        if line.series.is_watched(&parameters.persist) && line.series.may_rest() {
+            if let Settled::Again { from_ms } = settled {
+                // Noon-days reach into the day before and after.
+                line.days
+                    .stir(self.spec.calendar.noon_span_of(from_ms).day.pred());
+            }
+            let seen = Seen::of(&line.series, &with);
+            line.days.settle(shift, &parameters.day_shock, &seen);
+        } else {
+            line.days.settle(shift, &parameters.day_shock, &Unseen);
+        }
         if self.spec.resource == Resource::Energy
-            && (settled == Settled::Again || newest_day(&line.series) != line.told[0])
+            && (settled != Settled::Onward || newest_day(&line.series) != line.told[0])
         {
             line.load(&self.spec);
         }

@@ -1,6 +1,6 @@
 //! One series of a house: its days beside it, the kinds of findings it may have, and what was said of each.
 
-use super::daily::{Daily, DayValue};
+use super::daily::{Daily, DayValue, Unseen};
 use super::evidence;
 use super::finding::{Detector, Subject};
 use super::house::HouseSpec;
@@ -74,7 +74,7 @@ impl Line {
         }
         let parameters = &spec.parameters;
         self.loads
-            .settle(&parameters.base_load, &parameters.day_shock);
+            .settle(&parameters.base_load, &parameters.day_shock, &Unseen);
     }
 }
 

@@ -102,8 +102,8 @@ impl Default for Persist {
             day_rules: [
                 day(2, 2.0, None),
                 day(3, 1.0, None),
-                day(2, 1.5, Some(0.95)),
-                day(3, 0.8, Some(0.95)),
+                day(2, 1.5, Some(1.0)),
+                day(3, 0.8, Some(0.97)),
                 day(5, 0.75, None),
                 day(7, 0.5, Some(0.75)),
                 day(14, 0.33, Some(0.70)),
@@ -114,7 +114,7 @@ impl Default for Persist {
                 hour(6, HOUR_MS, 100.0),
                 hour(9, HOUR_MS, 50.0),
                 hour(12, HOUR_MS, 30.0),
-                hour(18, HOUR_MS, 15.0),
+                hour(18, HOUR_MS, 20.0),
                 hour(24, HOUR_MS, 5.0),
                 hour(36, HOUR_MS, 3.0),
             ],
@@ -184,9 +184,9 @@ pub struct Shift {
     pub mild_tail: f64,
     /// and up to so many deviations from the median to the maximum.
     pub mild_reach: f64,
-    /// Noise like a normal distribution's: what is found is an alarm.
+    /// Noise like a normal distribution's.
     pub light: Noise,
-    /// Mild and heavy noise; what is found in heavy noise is advice.
+    /// Mild and heavy noise.
     pub heavy: Noise,
     /// It is over when the mean of the last days is under μ + this share of the rise.
     pub clear_share: f64,

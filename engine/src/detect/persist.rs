@@ -6,7 +6,7 @@
 //! An episode is the union of its rules.
 
 use super::cell::{Allowance, Cell, Sample, Stands, per_hour, shortest};
-use super::parameters::{HOUR_MS, HourRule, Persist};
+use super::parameters::{DayRule, HOUR_MS, HourRule, Persist};
 use super::slots::SLOT_MS;
 use crate::Day;
 
@@ -107,6 +107,15 @@ impl<R: Copy> Episodes<R> {
         }
     }
 
+    /// Whether an instant lies in an episode that stands, or stood for so long, ms.
+    pub(crate) fn lasted_over(&self, at_ms: i64, long_ms: i64) -> bool {
+        let episodes = self.last.iter().chain(&self.before);
+        let over = |episode: &Episode<R>| episode.cleared_ms.unwrap_or(i64::MAX);
+        episodes
+            .filter(|episode| over(episode) >= episode.seen_ms.saturating_add(long_ms))
+            .any(|episode| (episode.seen_ms..over(episode)).contains(&at_ms))
+    }
+
     /// The episode that stands.
     #[must_use]
     pub fn open(&self) -> Option<Episode<R>> {
@@ -167,11 +176,11 @@ impl Standing {
     pub(crate) fn close_day(
         &mut self,
         cell: &Cell,
-        cells: impl DoubleEndedIterator<Item = Cell>,
+        cells: impl DoubleEndedIterator<Item = Cell> + Clone,
         settings: &Settings<'_>,
         at_ms: i64,
     ) {
-        let base = Base::of(cell.day, cells, settings.persist);
+        let base = Base::of(cell.day, cells, &self.leaks, settings.persist);
         self.learn_rest(cell, settings, at_ms);
         if self.restless {
             let factor = settings.persist.restless_factor;
@@ -183,17 +192,16 @@ impl Standing {
         for (place, rule) in (0..).zip(&settings.persist.day_rules) {
             let run = &mut self.runs[usize::from(place)];
             if run.days == 0 {
-                let own = rule.quantile.map_or(0.0, |p| base.quantile(p));
                 let floor = if self.restless { self.personal } else { 0.0 };
                 let factor = settings.factor(PersistRule::Day(place), at_ms);
-                run.above = (rule.above * factor)
+                run.above = (rule.above * factor * settings.coarseness(rule))
                     .max(settings.jitter(rule.above))
-                    .max(own);
-                run.above = run.above.max(floor);
+                    .max(base.own(rule))
+                    .max(floor);
                 run.first = cell.day.number();
             }
-            if cell.least.ceiling > run.above && !settings.allowance.rests(&cell.least) && may_begin
-            {
+            let rests = settings.allowance.rests(&cell.least) && !settings.knows_its_steps(rule);
+            if cell.least.ceiling > run.above && !rests && may_begin {
                 run.days = run.days.saturating_add(1);
             } else {
                 run.days = 0;
@@ -203,29 +211,44 @@ impl Standing {
     }
 
     /// A sample came: `samples` are those of the last hours, the newest last.
-    pub(crate) fn hear(&mut self, samples: &[Sample], step_ms: i64, settings: &Settings<'_>) {
+    pub(crate) fn hear(
+        &mut self,
+        samples: &[Sample],
+        cells: impl DoubleEndedIterator<Item = Cell> + Clone,
+        settings: &Settings<'_>,
+    ) {
         let Some(newest) = samples.last() else {
             return;
         };
         let at_ms = newest.at_ms;
+        let step_ms = settings.interval_ms;
         let (persist, hours, high) = (settings.persist, self.hours, self.high_flow);
-        self.hours = Scan::new(samples, step_ms, persist, |sample| sample.hour).judge(
-            &persist.hour_rules,
-            hours,
-            |place, rule| {
+        let scan = Scan::new(samples, step_ms, persist, |sample| sample.hour);
+        let judge = |usual: f64| {
+            scan.judge(&persist.hour_rules, hours, |place, rule| {
                 let factor = settings.factor(PersistRule::Hour(place), at_ms);
-                rule.above * factor.max(1.0) + self.waits(rule.above, persist)
-            },
-        );
+                let above = rule.above * factor.max(1.0) + self.waits(rule.above, persist);
+                above.max(usual)
+            })
+        };
+        let standing = judge(0.0);
+        self.hours = if standing & !hours == 0 {
+            standing
+        } else {
+            // What the home shows by itself is asked for where it matters only.
+            let today = settings.calendar.noon_span_of(at_ms).day;
+            judge(self.habit(today, cells, persist))
+        };
         self.high_flow = Scan::new(samples, step_ms, persist, |sample| sample.quarter).judge(
             &persist.high_flow,
             high,
             |_, rule| rule.above,
         );
         let flow = &settings.away_flow;
+        // Below θ it is over at once: half of it is less than what a meter of one litre shows at rest.
         self.flows = Scan::new(samples, step_ms, persist, |sample| sample.hour).judge(
             std::slice::from_ref(flow),
-            u8::from(self.flows),
+            0,
             |_, rule| rule.above,
         ) == 1;
         self.observe(at_ms, settings);
@@ -238,8 +261,27 @@ impl Standing {
     }
 
     /// Whether somebody is home is known: AWAY's turn.
-    pub(crate) fn hear_away(&mut self, nobody_since_ms: Option<i64>, at_ms: i64) {
-        let standing = nobody_since_ms.filter(|_| self.flows && !self.restless);
+    /// What the home shows by itself is no news when it is empty.
+    pub(crate) fn hear_away(
+        &mut self,
+        nobody_since_ms: Option<i64>,
+        samples: &[Sample],
+        cells: impl DoubleEndedIterator<Item = Cell> + Clone,
+        settings: &Settings<'_>,
+        at_ms: i64,
+    ) {
+        let standing = nobody_since_ms
+            .filter(|_| self.flows && !self.restless)
+            .filter(|_| {
+                let today = settings.calendar.noon_span_of(at_ms).day;
+                let usual = self.habit(today, cells, settings.persist);
+                let from_ms = at_ms - i64::from(settings.away_flow.hours) * HOUR_MS;
+                let lately = samples.iter().rev().take_while(|s| s.at_ms > from_ms);
+                let least = lately
+                    .map(|sample| sample.hour)
+                    .fold(f64::INFINITY, f64::min);
+                least > usual * AWAY_ABOVE
+            });
         self.away
             .observe(standing.map(|since| ((), since)), at_ms, 0);
     }
@@ -249,12 +291,31 @@ impl Standing {
         if !self.restless {
             0.0
         } else if self.personal.is_finite() {
-            (self.personal - above).max(0.0)
+            // What never stops comes on top of what a rule sees.
+            let always = self.personal / persist.restless_factor;
+            always.max(self.personal - above)
         } else if above < persist.restless_waits_below {
             f64::INFINITY
         } else {
             0.0
         }
+    }
+
+    /// What no day was above that the home's own habits explain, L/h: a day of something else raises what is
+    /// asked of the days after it.
+    fn habit(
+        &self,
+        today: Day,
+        cells: impl DoubleEndedIterator<Item = Cell>,
+        persist: &Persist,
+    ) -> f64 {
+        cells
+            .rev()
+            .filter(|cell| cell.day.number() < today.number() - HOURS_DAYS)
+            .filter(|cell| !self.leaks.lasted_over(cell.least.from_ms, LEAK_MS))
+            .take(persist.base_days)
+            .map(|cell| cell.least.ceiling)
+            .fold(0.0, f64::max)
     }
 
     fn rested_once(&self) -> bool {
@@ -275,6 +336,10 @@ impl Standing {
             *restless += u16::from(is_restless);
             self.restless = *seen == persist.restless_days
                 && f64::from(*restless) > persist.restless_share * f64::from(*seen);
+            if self.restless {
+                // What began before that was known is no evidence.
+                self.runs = [Run::default(); 8];
+            }
         } else if self.restless {
             self.rested = if is_restless { 0 } else { self.rested + 1 };
             self.restless = self.rested < persist.restless_days / 4;
@@ -327,6 +392,21 @@ impl Settings<'_> {
         (0..answers).fold(1.0, |factor, _| factor * self.persist.normal_factor)
     }
 
+    /// What a rule's θ is multiplied by where the meter counts in large steps. A rule that knows the home's
+    /// own ceilings for long enough knows those steps as well.
+    fn coarseness(&self, rule: &DayRule) -> f64 {
+        if !self.allowance.is_coarse() || self.knows_its_steps(rule) {
+            return 1.0;
+        }
+        (per_hour(self.allowance.resolution, HOUR_MS) / 2.0).max(1.0)
+    }
+
+    /// Whether a rule compares a coarse meter with itself, over days enough that chance does not pass for a rise.
+    fn knows_its_steps(&self, rule: &DayRule) -> bool {
+        let is_strict = rule.quantile.is_some_and(|p| p >= USUAL);
+        self.allowance.is_coarse() && is_strict && rule.days >= STEPS_DAYS
+    }
+
     /// A θ of one count an hour gives way to one count in a somewhat shorter hour.
     fn jitter(&self, above: f64) -> f64 {
         let one = per_hour(self.allowance.resolution, HOUR_MS);
@@ -338,42 +418,91 @@ impl Settings<'_> {
     }
 }
 
+/// In so many days in a row a coarse meter does not exceed its own ceilings by chance.
+const STEPS_DAYS: u16 = 5;
+
 /// An hour's reading may come a twentieth of an hour early.
 const JITTER: f64 = 1.06;
+
+/// An empty home's hours are compared with so many times its least quiet day: an hour's windows show more
+/// than a day's quietest.
+const AWAY_ABOVE: f64 = 2.0;
 
 /// The home's own ceilings, sorted.
 struct Base {
     ceilings: [f64; BASE_MAX],
     count: usize,
     least: usize,
+    /// The largest before the day at hand, where there are not enough of them.
+    young: f64,
 }
 
 /// The most ceilings that a quantile is taken of.
 const BASE_MAX: usize = 60;
+/// Most days stay below this quantile of the home's own ceilings.
+const USUAL: f64 = 0.95;
+/// The hours of hour rules reach into so many noon-days.
+const HOURS_DAYS: i32 = 2;
+/// What lasted for so long was a leak, and no habit of the home's, ms.
+const LEAK_MS: i64 = 4 * 24 * HOUR_MS;
 
 impl Base {
-    fn of(day: Day, cells: impl DoubleEndedIterator<Item = Cell>, persist: &Persist) -> Self {
+    fn of(
+        day: Day,
+        cells: impl DoubleEndedIterator<Item = Cell> + Clone,
+        leaks: &Episodes<PersistRule>,
+        persist: &Persist,
+    ) -> Self {
         let newest = day.number() - i32::from(persist.lag_days);
+        let cells = cells.filter(|cell| !leaks.lasted_over(cell.least.from_ms, LEAK_MS));
         let mut base = Self {
             ceilings: [0.0; BASE_MAX],
             count: 0,
             least: persist.base_least,
+            young: 0.0,
         };
+        let all = cells.clone().rev();
         let older = cells.rev().filter(|cell| cell.day.number() < newest);
         for cell in older.take(persist.base_days.min(BASE_MAX)) {
             base.ceilings[base.count] = cell.least.ceiling;
             base.count += 1;
         }
         base.ceilings[..base.count].sort_unstable_by(f64::total_cmp);
+        if !base.is_known() {
+            let known = all.take(persist.base_days);
+            base.young = known.map(|cell| cell.least.ceiling).fold(0.0, f64::max);
+        }
         base
+    }
+
+    fn is_known(&self) -> bool {
+        self.count >= self.least.max(1)
+    }
+
+    /// What a rule's θ is raised to.
+    fn own(&self, rule: &DayRule) -> f64 {
+        match rule.quantile {
+            Some(p) => self.quantile(p),
+            None if self.is_known() => self.quantile(unlikely(rule.days)),
+            None => self.young,
+        }
     }
 
     /// Infinite before there are enough of them.
     fn quantile(&self, p: f64) -> f64 {
-        if self.count < self.least.max(1) {
+        if !self.is_known() {
             return f64::INFINITY;
         }
         self.ceilings[rank(p, self.count).min(self.count - 1)]
+    }
+}
+
+/// The quantile that chance does not pass so many days in a row: the fewer they are, the higher it is.
+fn unlikely(days: u16) -> f64 {
+    match days {
+        0..=2 => 1.0,
+        3 => 0.97,
+        4.. => USUAL,
     }
 }
 

@@ -6,7 +6,7 @@ use super::finding::{Detector, Evidence, Finding, Flow, Location, Rule, Severity
 use super::parameters::HOUR_MS;
 use super::persist::{Episode, PersistRule};
 use super::series::{Resource, Series, With};
-use super::shift::{Tail, real};
+use super::shift::real;
 
 /// A series whose episodes are reported.
 pub(crate) struct Report<'a> {
@@ -110,9 +110,9 @@ impl Report<'_> {
         };
         let newest_ms = daily.entries().next_back()?.value.at_ms;
         let until_ms = episode.cleared_ms.unwrap_or(newest_ms);
-        let severity = match (self.resource, rise.tail) {
-            (Resource::Water, Tail::Light | Tail::Mild) => self.severity(best),
-            (Resource::Water, Tail::Heavy) | (Resource::Energy, _) => Severity::Info,
+        let severity = match self.resource {
+            Resource::Water => self.severity(best),
+            Resource::Energy => Severity::Warning,
         };
         let evidence = Evidence::Rise {
             before: rise.before / 1000.0,

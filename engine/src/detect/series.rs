@@ -90,8 +90,8 @@ pub(crate) struct Series {
 pub(crate) enum Settled {
     /// It went on from where it was.
     Onward,
-    /// It went back first.
-    Again,
+    /// It went back first, to this event time, ms.
+    Again { from_ms: i64 },
 }
 
 /// What a series is evaluated with.
@@ -162,6 +162,11 @@ impl Series {
         self.spec.resource == Resource::Water && self.interval_ms() <= persist.interval_max_ms
     }
 
+    /// Whether its rest says anything: of a series that is known never to stand still it does not.
+    pub(crate) fn may_rest(&self) -> bool {
+        self.spec.rests != Rests::Never
+    }
+
     /// How often it is read, ms.
     pub(crate) fn interval_ms(&self) -> i64 {
         self.spec.members.interval_ms(&self.now.streams)
@@ -191,7 +196,7 @@ impl Series {
         }
         while self.step(with) {}
         match dirty_ms {
-            Some(_) => Settled::Again,
+            Some(from_ms) => Settled::Again { from_ms },
             None => Settled::Onward,
         }
     }
@@ -218,15 +223,15 @@ impl Series {
             persist,
         );
         if self.is_watched(persist) {
-            let interval_ms = self.interval_ms();
             let settings = settings(&self.spec, &self.now.streams, with);
             let standing = &mut self.now.standing;
-            standing.hear(&self.samples, interval_ms, &settings);
+            let cells = self.cells.iter().copied();
+            standing.hear(&self.samples, cells.clone(), &settings);
             let away = &with.parameters.away;
             let nobody = with
                 .movements
                 .and_then(|m| m.nobody_since(point.at_ms, away));
-            standing.hear_away(nobody, point.at_ms);
+            standing.hear_away(nobody, &self.samples, cells, &settings, point.at_ms);
         }
         if point.at_ms == span.end_ms {
             self.close_day(span, point.at_ms, with);

@@ -12,6 +12,9 @@ use crate::Day;
 /// The most values that a base is made of.
 const BASE_MAX: usize = 60;
 
+/// So many days in a row of what was never near are a rise, whatever the noise.
+const UNHEARD_OF_DAYS: usize = 2;
+
 /// A known day of a daily series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Value {
@@ -27,9 +30,9 @@ pub(crate) struct Value {
 pub enum Tail {
     /// Like a normal distribution's, and known for long enough.
     Light,
-    /// Nearly so, or not known for long enough: judged as carefully as heavy noise, but still an alarm.
+    /// Nearly so, or not known for long enough: judged as carefully as heavy noise.
     Mild,
-    /// Some days are far above the others: what is found is advice.
+    /// Some days are far above the others: one of them counts for little.
     Heavy,
 }
 
@@ -40,6 +43,8 @@ struct Base {
     sigma: f64,
     tail: Tail,
     known: usize,
+    /// As far above its largest value as that is above its middle.
+    unheard_of: f64,
 }
 
 /// A rise, and how sure it is.
@@ -178,11 +183,13 @@ fn base(values: &[Value], floor: f64, shift: &Shift) -> Option<Base> {
     } else {
         (Tail::Heavy, trimmed, careful)
     };
+    let largest = real(sorted[known - 1]);
     Some(Base {
         mean,
         sigma,
         tail,
         known,
+        unheard_of: 2.0 * largest - middle,
     })
 }
 
@@ -208,11 +215,18 @@ fn rise_from(since: &[Value], base: &Base, shift: &Shift) -> Option<Rise> {
     }
     let m = count(since.len());
     let by = real(sum) / m - base.mean;
-    if since.len() < days || score <= 0.0 || by < real(shift.least_shift_milli) {
+    // Noise that is not light is clipped: what it has never been near to is told by the days in a row.
+    let is_unheard_of = since.len() >= UNHEARD_OF_DAYS
+        && since
+            .iter()
+            .all(|value| real(value.milli) > base.unheard_of.max(base.mean + 3.0 * base.sigma));
+    let is_long_enough = since.len() >= days || is_unheard_of;
+    if !is_long_enough || score <= 0.0 || by < real(shift.least_shift_milli) {
         return None;
     }
     let n = count(base.known);
     let g = score * score / (2.0 * (m + base_error * m * m / n));
+    let g = if is_unheard_of { g.max(raise_at) } else { g };
     Some(Rise {
         start: since[0].day,
         before: base.mean,

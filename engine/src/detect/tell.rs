@@ -6,7 +6,7 @@ use super::house::{House, held};
 use super::line::{ALL, Kind, Line, detector, stretches};
 use super::report::Report;
 use super::said::{Said, Stretch, Verdict, judge};
-use super::series::{With, newest_day};
+use super::series::{Resource, With, newest_day};
 
 /// A part whose ceiling is under this share of a leak does not hold it.
 const NOT_BEHIND_SHARE: f64 = 0.5;
@@ -113,14 +113,18 @@ impl House {
         match kind {
             Kind::Leak => stretches(&standing.leaks),
             Kind::HighFlow => stretches(&standing.notices),
-            Kind::Away => stretches(&standing.away),
+            // The meter sees what its parts do.
+            Kind::Away if line.subject == Subject::Member(0) => stretches(&standing.away),
             Kind::Commissioning => stretches(&standing.commissioning),
             Kind::Rise if self.watches_days(line) => stretches(&line.days.latch().rises),
             Kind::Shock if line.subject == Subject::Member(0) => {
                 stretches(&line.days.latch().shocks)
             }
-            Kind::BaseLoad => stretches(&line.loads.latch().rises),
-            Kind::Rise | Kind::Shock => (None, None),
+            // What heating and cooling draw comes and goes with the weather: only what they do not explain tells.
+            Kind::BaseLoad if line.subject == Subject::Remainder => {
+                stretches(&line.loads.latch().rises)
+            }
+            Kind::Away | Kind::Rise | Kind::Shock | Kind::BaseLoad => (None, None),
         }
     }
 
@@ -128,6 +132,7 @@ impl House {
     fn watches_days(&self, line: &Line) -> bool {
         match line.subject {
             Subject::Remainder => true,
+            Subject::Member(_) if self.spec.resource == Resource::Energy => false,
             Subject::Member(0) if self.spec.members.len() > 1 => false,
             Subject::Member(_) => {
                 let is_restless = line.series.now().standing.restless;

@@ -1,15 +1,15 @@
 //! A realistic household, drawn from dice: people who sleep, flush, wash and sometimes leave; a register of
 //! one litre and a sub-meter of a tenth, every quarter of an hour.
 
-use world::dice::Dice;
+use crate::dice::Dice;
 
 /// The first midnight, 2020-01-01T00:00:00Z.
-pub(crate) const START_MS: i64 = 1_577_836_800_000;
+pub const START_MS: i64 = 1_577_836_800_000;
 /// A quarter of an hour.
-pub(crate) const SLOT_MS: i64 = 900_000;
+pub const SLOT_MS: i64 = 900_000;
 
 /// Tenths of a litre in each slot: all of it, and what went through the sub-meter.
-pub(crate) fn uses(days: usize, dice: &mut Dice) -> Vec<(i64, i64)> {
+pub fn uses(days: usize, dice: &mut Dice) -> Vec<(i64, i64)> {
     let people = 1 + dice.below(4);
     let mut slots = vec![(0, 0); days * 96];
     let mut away = 0;
@@ -62,7 +62,7 @@ fn put(slots: &mut [(i64, i64)], slot: usize, tenths: usize, behind: bool) {
 
 /// Where a leak is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Leaks {
+pub enum Leaks {
     /// Between the meter and the sub-meter.
     Main,
     /// Behind the sub-meter.
@@ -71,7 +71,8 @@ pub(crate) enum Leaks {
 
 /// What the meter and the sub-meter send, with a leak (thousandths of a litre an hour) from a slot on:
 /// slot, litres of the register, tenths of the sub-meter.
-pub(crate) fn readings(
+#[must_use]
+pub fn readings(
     uses: &[(i64, i64)],
     milli_per_hour: i64,
     from_slot: usize,

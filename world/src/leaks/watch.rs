@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 
+use chrono_tz::Tz;
 use engine::detect::{
     Change, Counts, Finding, House, HouseSpec, Known, MemberSpec, Parameters, Resource, Rests,
     Severity, Subject, milli, of_day, of_rest,
@@ -10,6 +11,11 @@ use engine::{
     Admission, BalanceId, Calendar, Changes, Day, Engine, EventTime, Held, Kind, Past, Reading,
     RestRow, Rules, SensorDay, SensorId, SensorMemory, SensorSpec, SiteClock,
 };
+
+use super::case::{Arrival, Case, DAY_MS, METER, MOVES, Part};
+
+const METER_ID: SensorId = SensorId(0);
+const PART_ID: SensorId = SensorId(1);
 
 /// A past in which nothing happened: all days of a run stay in memory.
 struct Nothing;
@@ -34,74 +40,109 @@ impl Past for Nothing {
     }
 }
 
-/// A reading that arrives: member (the meter is 0, its part 1), when (ms), event time (ms), value.
-pub(crate) type Arrival = (usize, i64, i64, f64);
-
 /// Something that was said, and at the arrival of which reading, ms.
-pub(crate) type Said = (i64, Change);
+pub type Said = (i64, Change);
 
-/// A water meter, and a delta sensor behind it where `rests` says whether that ever stands still.
-pub(crate) struct Watch {
+/// A water meter, and a delta sensor behind it where the home has one.
+pub struct Watch {
     engine: Engine,
     house: House,
+    calendar: Calendar,
 }
 
 impl Watch {
-    pub(crate) fn new(part: Option<Rests>) -> Self {
-        let calendar = Calendar::new(chrono_tz::UTC);
+    /// With the detectors as they come.
+    #[must_use]
+    pub fn new(zone: Tz, part: Option<Part>) -> Self {
+        Self::with(zone, part, &Parameters::default())
+    }
+
+    /// With the detectors set to this.
+    #[must_use]
+    pub fn with(zone: Tz, part: Option<Part>, parameters: &Parameters) -> Self {
+        Self::of_resource(Resource::Water, zone, part, parameters)
+    }
+
+    /// A meter of energy and what is behind it, with the detectors set to this.
+    #[must_use]
+    pub fn of_energy(case: &Case, parameters: &Parameters) -> Vec<Said> {
+        Self::of_resource(Resource::Energy, case.zone, case.part, parameters)
+            .hear(case.arrivals.iter().copied())
+    }
+
+    fn of_resource(
+        resource: Resource,
+        zone: Tz,
+        part: Option<Part>,
+        parameters: &Parameters,
+    ) -> Self {
+        let calendar = Calendar::new(zone);
         let rules = Rules {
             calendar,
-            allowed_lateness_ms: 7 * 86_400_000,
+            allowed_lateness_ms: 7 * DAY_MS,
             grace_ms: 900_000,
             clock: SiteClock::Event,
         };
         let mut engine = Engine::new(rules, None);
-        let meter = SensorSpec {
-            // What a house's connection can carry; far above it a reading is a mistake.
-            max_rate: Some(6000.0),
-            ..SensorSpec::of_kind(Kind::Meter)
-        };
-        engine.register(SensorId(0), meter, SensorMemory::default());
+        let meter = SensorSpec::of_kind(Kind::Meter);
+        engine.register(METER_ID, meter, SensorMemory::default());
         let register = Counts::Register {
             modulus_milli: None,
-            max_rate_milli: Some(6_000_000),
+            max_rate_milli: None,
         };
         let mut members = vec![member(register, Rests::Learned)];
-        if let Some(rests) = part {
-            let part = SensorSpec {
-                interval_ms: Some(900_000),
+        if let Some(part) = part {
+            let spec = SensorSpec {
+                interval_ms: Some(part.interval_ms),
                 ..SensorSpec::of_kind(Kind::Delta)
             };
-            engine.register(SensorId(1), part, SensorMemory::default());
-            engine.register_balance(BalanceId(0), SensorId(0), vec![SensorId(1)], Vec::new());
-            members.push(member(Counts::Delta, rests));
+            engine.register(PART_ID, spec, SensorMemory::default());
+            engine.register_balance(BalanceId(0), METER_ID, vec![PART_ID], Vec::new());
+            members.push(member(Counts::Delta, part.rests));
         }
         let house = House::new(HouseSpec {
             calendar,
-            resource: Resource::Water,
+            resource,
             members,
             normal: Vec::new(),
-            parameters: Parameters::default(),
+            parameters: *parameters,
         });
-        Self { engine, house }
+        Self {
+            engine,
+            house,
+            calendar,
+        }
+    }
+
+    /// What is said while a home's readings arrive.
+    #[must_use]
+    pub fn of(case: &Case, parameters: &Parameters) -> Vec<Said> {
+        Self::with(case.zone, case.part, parameters).hear(case.arrivals.iter().copied())
     }
 
     /// What is said while these arrive.
-    pub(crate) fn hear(&mut self, arrivals: impl IntoIterator<Item = Arrival>) -> Vec<Said> {
+    pub fn hear(&mut self, arrivals: impl IntoIterator<Item = Arrival>) -> Vec<Said> {
         let mut said = Vec::new();
         for arrival in arrivals {
-            said.extend(
-                self.take(arrival)
-                    .into_iter()
-                    .map(|change| (arrival.1, change)),
-            );
+            let changes = self.take(arrival);
+            said.extend(changes.into_iter().map(|change| (arrival.1, change)));
         }
         said
     }
 
+    /// The detectors as they stand.
+    #[must_use]
+    pub fn house(&self) -> &House {
+        &self.house
+    }
+
     fn take(&mut self, (member, _, time_ms, value): Arrival) -> Vec<Change> {
+        if member == MOVES {
+            let _taken = self.house.moved(time_ms);
+            return self.house.settle();
+        }
         let reading = Reading {
-            sensor: SensorId(u32::try_from(member).expect("one or two members")),
+            sensor: if member == METER { METER_ID } else { PART_ID },
             time: EventTime::from_ms(time_ms).expect("a time of our century"),
             tie: 0,
             value,
@@ -124,9 +165,9 @@ impl Watch {
     }
 
     fn tell_days(&mut self, changes: &Changes) {
-        let calendar = Calendar::new(chrono_tz::UTC);
+        let calendar = self.calendar;
         for change in &changes.days {
-            if change.sensor == SensorId(1) {
+            if change.sensor == PART_ID {
                 let value = of_day(&change.state.row, change.day, calendar);
                 self.house.put_day(Subject::Member(1), change.day, value);
             } else if let Some(diff) = &change.state.diff {
@@ -154,22 +195,11 @@ fn member(counts: Counts, rests: Rests) -> MemberSpec {
 }
 
 /// What is said of leaks: raised, as a warning or worse.
-pub(crate) fn alarms(said: &[Said]) -> impl Iterator<Item = (i64, Finding)> + '_ {
+pub fn alarms(said: &[Said]) -> impl Iterator<Item = (i64, Finding)> + '_ {
     said.iter().filter_map(|(at_ms, change)| match change {
         Change::Raised(finding) if finding.severity > Severity::Info => Some((*at_ms, *finding)),
         Change::Raised(_) | Change::Updated(_) | Change::Cleared(_) | Change::Withdrawn { .. } => {
             None
         }
     })
-}
-
-/// The middle of these; nothing of nothing.
-pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "times of a test's run")]
-pub(crate) fn hours(ms: i64) -> f64 {
-    ms as f64 / 3_600_000.0
 }
