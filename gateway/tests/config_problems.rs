@@ -812,10 +812,10 @@ fn what_would_protect_somebody_and_is_not_served_is_named() {
     assert_eq!(named.len(), 1, "{named:?}");
     assert!(named.iter().all(|u| matches!(u, Unserved::Protection(_))));
     assert_eq!(Config::home().unserved(), []);
-    let text = "[[detector]]\nkind = \"silent\"\nintervals = 4\n";
+    let text = "[upstream]\nurl = \"https://tsdb.example/rpc/ingest\"\n";
     let named = Config::parse(text, "a.toml").expect("valid").unserved();
     assert!(
-        matches!(named[..], [Unserved::Feature(what)] if what.starts_with("[[detector]]")),
+        matches!(named[..], [Unserved::Feature(what)] if what.starts_with("[upstream]")),
         "{named:?}"
     );
 }

@@ -156,7 +156,7 @@ fn a_failing_disk_reaches_the_channels_from_memory_and_the_journal_in_the_end() 
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let _within = runtime.enter();
     let text = format!(
-        "{}\n[alert]\n[[alert.channel]]\ntype = \"webhook\"\nurl = \"http://127.0.0.1:1/\"\n",
+        "{}\n[[alert.channel]]\ntype = \"webhook\"\nurl = \"http://127.0.0.1:1/\"\n",
         HOME.replace("clock = \"wall\"", "clock = \"event\"")
     );
     let config = Arc::new(Config::parse(&text, "test").unwrap());
