@@ -15,7 +15,7 @@ mod silence;
 
 use std::collections::BTreeSet;
 
-use engine::detect::{Availability, Detector, HouseState, Names, Resource, Subject, night};
+use engine::detect::{Availability, Detector, HouseState, Names, Resource, night};
 use engine::{Admission, BalanceId, Changes, Day, Kind as Values, Reading, SensorId};
 use rustc_hash::FxHashMap;
 
@@ -71,8 +71,8 @@ struct Sensor {
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answered {
-    /// It does: the rule needs more from now on.
-    Taken,
+    /// It does: the rule needs more from now on. The house at this place is to be kept.
+    Taken(usize),
     /// It is not about a rule that learns.
     Unheard,
 }
@@ -338,7 +338,7 @@ impl Watch {
                 && home.normal(detector, of, at_ms)
             {
                 self.touched.insert(at);
-                return Answered::Taken;
+                return Answered::Taken(at);
             }
         }
         Answered::Unheard
@@ -409,8 +409,7 @@ impl Watch {
         let homes = self.homes.iter().enumerate();
         homes.filter_map(|(at, home)| {
             let home = home.as_ref()?;
-            let newest = home.house.newest_cell(Subject::Member(0));
-            Some((at, home.name(), newest.map(|cell| cell.day)))
+            Some((at, home.name(), home.house.newest_day()))
         })
     }
 

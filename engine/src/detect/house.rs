@@ -162,7 +162,8 @@ impl House {
         &self.spec
     }
 
-    /// Puts a reading that was accepted: member, event time in ms, thousandths of the unit.
+    /// Puts a reading that was accepted: member, event time in ms, thousandths of the unit. Whether it is the same
+    /// as another, or corrects one, has been decided: two deltas of one time are two.
     ///
     /// # Panics
     /// If there is no such member.
@@ -266,6 +267,18 @@ impl House {
     pub fn newest_cell(&self, subject: Subject) -> Option<Cell> {
         let line = self.lines.iter().find(|line| line.subject == subject)?;
         line.series.cells().next_back().copied()
+    }
+
+    /// The newest day that anything of it has come to: a noon-day of a series that is watched for rest, a day of one
+    /// that is not.
+    #[must_use]
+    pub fn newest_day(&self) -> Option<Day> {
+        let days = self.lines.iter().flat_map(|line| {
+            let cell = newest_day(&line.series);
+            let day = line.days.entries().next_back().map(|entry| entry.day);
+            [cell, day]
+        });
+        days.flatten().max()
     }
 
     fn touch(&mut self, member: usize, taken: Taken, came: Came) -> Taken {

@@ -260,12 +260,7 @@ fn merge(counts: Counts, point: &mut Point, at_ms: i64, milli: i64) -> Taken {
             point.count += 1;
             (point.at_ms, point.milli) = (at_ms, milli);
         }
-        Counts::Delta if at_ms == point.at_ms && point.count == 1 => {
-            if point.milli == milli {
-                return Taken::Same;
-            }
-            point.milli = milli;
-        }
+        // Two of one time are two: whoever puts knows a duplicate and a correction from a reading.
         Counts::Delta => {
             point.count += 1;
             point.milli += milli;

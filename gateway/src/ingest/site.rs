@@ -58,6 +58,8 @@ pub struct Site {
     told: Vec<Told>,
     /// At which seal each house was kept last, and with which newest noon-day.
     kept: FxHashMap<String, (u64, Option<Day>)>,
+    /// "This was normal" was said, and no seal has kept it yet.
+    has_answer: bool,
     /// Readings that wait until the clock is trusted, by arrival.
     waiting: VecDeque<Waiting>,
     /// What the last reading without a time of its own was stamped with, by sensor.
@@ -114,11 +116,21 @@ impl Site {
         let at_ms = self.now.stamp_ms.unwrap_or(self.now.wall_ms);
         let answered = self.watch.answer(alert, at_ms);
         match answered {
-            // The next seals keep the answer.
-            Answered::Taken => self.kept.clear(),
+            Answered::Taken(at) => {
+                let mut houses = self.watch.houses();
+                if let Some((_, name, _)) = houses.find(|(place, _, _)| *place == at) {
+                    self.kept.remove(name);
+                }
+                self.has_answer = true;
+            }
             Answered::Unheard => {}
         }
         answered
+    }
+
+    /// Whether somebody answered since the last seal what only the next one keeps.
+    pub(super) fn has_answer(&self) -> bool {
+        self.has_answer
     }
 
     /// What can be said of the last night of a sensor or a balance.
@@ -479,6 +491,7 @@ impl Site {
             let newest = newest.and_then(|(_, _, newest)| newest);
             self.kept.insert(house.name, (sealed.seal, newest));
         }
+        self.has_answer = false;
         self.engine.hand_over(DAYS_KEPT);
         Ok(sealed)
     }

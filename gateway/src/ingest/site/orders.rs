@@ -78,7 +78,7 @@ impl Site {
     fn answered(&mut self, id: &AlertId, action: Action) {
         match action {
             Action::Normal => match self.normal(id) {
-                Answered::Taken => {}
+                Answered::Taken(_) => {}
                 Answered::Unheard => tracing::debug!(%id, "no detector needs more from now on"),
             },
             Action::Acknowledge | Action::Snooze(_) => {}
