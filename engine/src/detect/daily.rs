@@ -211,37 +211,17 @@ impl Daily {
         let raised = self.latch().raised?;
         let last = self.latch().rises.last?;
         let until = last.cleared_ms.unwrap_or(i64::MAX);
-        let mut values: Vec<Value> = self
+        let values: Vec<Value> = self
             .entries
             .iter()
             .filter(|entry| entry.value.at_ms < until)
             .map(value_of)
             .collect();
-        if last.cleared_ms.is_some() {
-            leave_out_repaired(&mut values, &raised);
-        }
         if values.last().is_none_or(|last| last.day <= raised.on) {
             return Some(raised);
         }
         let rise = grown(&values, &raised.rise);
         Some(Raised { rise, ..raised })
-    }
-}
-
-/// The days at the end on which a rise was over already, or for a part of the day.
-fn leave_out_repaired(values: &mut Vec<Value>, raised: &Raised) {
-    /// A day with less of the rise than this was one after the repair,
-    const AFTER: f64 = 0.5;
-    /// and the one before those, with less than this, was the repair's.
-    const OF_REPAIR: f64 = 0.85;
-    let is_under = |value: &Value, share: f64| {
-        value.day > raised.on && real(value.milli) < raised.rise.before + share * raised.rise.by
-    };
-    while values.last().is_some_and(|last| is_under(last, AFTER)) {
-        values.pop();
-    }
-    if values.last().is_some_and(|last| is_under(last, OF_REPAIR)) {
-        values.pop();
     }
 }
 

@@ -18,11 +18,6 @@ const FLOW_ABOVE: f64 = 1.1;
 /// A window passed about the leak alone up to this ratio to its flow.
 const ALONE_SHARE: f64 = 1.25;
 
-/// At the end of a run, days under this share of its middle are days after the repair.
-const REPAIRED_SHARE: f64 = 0.5;
-/// The window that ends an episode is at most about so long, ms.
-const CLEARING_MS: i64 = 2 * HOUR_MS;
-
 /// What is known of a leak.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Leak {
@@ -70,18 +65,10 @@ fn run(series: &Series, with: &With<'_>, episode: &Episode<PersistRule>) -> Vec<
     let until_ms = episode.cleared_ms.unwrap_or(i64::MAX);
     let is_in = |cell: &&Cell| {
         let span = with.calendar.noon_span(cell.day);
-        span.start_ms >= episode.seen_ms && span.end_ms <= until_ms
+        // The day that ended it is none of its days.
+        span.start_ms >= episode.seen_ms && span.end_ms < until_ms
     };
-    let mut run: Vec<Cell> = series.cells().filter(is_in).copied().collect();
-    if episode.cleared_ms.is_some() {
-        // The day that ended it is none of its days, nor are those at its end on which it was over already.
-        run.pop();
-        let half = REPAIRED_SHARE * median(run.iter().map(|cell| cell.least.ceiling));
-        while run.last().is_some_and(|last| last.least.ceiling < half) {
-            run.pop();
-        }
-    }
-    run
+    series.cells().filter(is_in).copied().collect()
 }
 
 fn flow(
@@ -96,11 +83,6 @@ fn flow(
         ceilings.reduce(f64::min)
     };
     let Some(high) = upper(run) else {
-        // What ended it is a window that was quiet: it is none of its windows.
-        let until_ms = match episode.cleared_ms {
-            Some(cleared_ms) => cleared_ms - CLEARING_MS,
-            None => until_ms,
-        };
         let from_ms = episode.seen_ms.max(until_ms - REACH_MS);
         let since = since(series.samples(), from_ms, until_ms);
         let found = least(since, persist.window_ms, series.allowance(persist));

@@ -106,8 +106,7 @@ impl Report<'_> {
         let (from_ms, day_end_ms) = calendar.bounds(rise.start);
         let start = Start {
             from_ms: Some(from_ms),
-            // A day that was revised may be told of before it ends.
-            until_ms: day_end_ms.min(episode.raised_ms).max(from_ms),
+            until_ms: day_end_ms,
         };
         let newest_ms = daily.entries().next_back()?.value.at_ms;
         let until_ms = episode.cleared_ms.unwrap_or(newest_ms);
