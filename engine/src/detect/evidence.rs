@@ -17,6 +17,8 @@ const START_WINDOW_MS: i64 = 12 * HOUR_MS;
 const FLOW_ABOVE: f64 = 1.1;
 /// A window passed about the leak alone up to this ratio to its flow.
 const ALONE_SHARE: f64 = 1.25;
+/// The last so many days of a run tell how much flows now.
+const STEADY_DAYS: usize = 14;
 /// A day whose least is under this share of what an episode's days usually had is the one in which it ended.
 const ENDED_SHARE: f64 = 0.5;
 
@@ -29,11 +31,16 @@ pub(crate) struct Leak {
     pub(crate) evidence: Evidence,
 }
 
-/// What an episode of PERSIST amounts to.
-pub(crate) fn leak(series: &Series, with: &With<'_>, episode: &Episode<PersistRule>) -> Leak {
+/// What an episode of PERSIST amounts to; a remainder passed no more than the `whole` that it remains of.
+pub(crate) fn leak(
+    series: &Series,
+    whole: Option<&Series>,
+    with: &With<'_>,
+    episode: &Episode<PersistRule>,
+) -> Leak {
     let run = run(series, with, episode);
     let until_ms = episode.cleared_ms.unwrap_or(series.reached_ms());
-    let (flow, constancy) = flow(series, with, &run, episode);
+    let (flow, constancy) = flow(series, whole, with, &run, episode);
     let start = start(series, with, episode, flow.best);
     let hours_ms = until_ms - start.about_ms().min(until_ms);
     Leak {
@@ -81,18 +88,37 @@ fn run(series: &Series, with: &With<'_>, episode: &Episode<PersistRule>) -> Vec<
     run
 }
 
+/// The days of a run that tell how much flows: not its first ones, in which it may have begun, nor the newest, in
+/// which it may have been mended, and no more than the last fortnight, for a leak that grows.
+fn steady(run: &[Cell]) -> &[Cell] {
+    let unsure = if run.len() < 2 {
+        0
+    } else {
+        (run.len() / 4).max(1)
+    };
+    let sure = &run[unsure.max(run.len().saturating_sub(STEADY_DAYS))..];
+    match sure {
+        [older @ .., _newest] if older.len() >= 2 => older,
+        _ => sure,
+    }
+}
+
 fn flow(
     series: &Series,
+    whole: Option<&Series>,
     with: &With<'_>,
     run: &[Cell],
     episode: &Episode<PersistRule>,
 ) -> (Flow, Constancy) {
     let persist = &with.parameters.persist;
-    let upper = |cells: &[Cell]| {
-        let ceilings = cells.iter().map(|cell| cell.least.ceiling);
-        ceilings.reduce(f64::min)
-    };
-    let Some(high) = upper(run) else {
+    let run = steady(run);
+    // A sub-meter's error widens what a remainder proves, not what its meter does.
+    let of_whole = run.iter().filter_map(|cell| {
+        let mut cells = whole?.cells().rev();
+        cells.find(|whole| whole.day == cell.day)
+    });
+    let ceilings = run.iter().chain(of_whole).map(|cell| cell.least.ceiling);
+    let Some(high) = ceilings.reduce(f64::min) else {
         let past;
         let (samples, until_ms) = match episode.cleared_ms {
             // It ran until it was raised; when it ended before it was cleared nobody knows.
@@ -110,9 +136,13 @@ fn flow(
         return (Flow { low, best, high }, Constancy::Constant);
     };
     let low = median(run.iter().map(|cell| cell.least.flow)).min(high);
-    if low < persist.intermittent_below * high {
-        let best = median(run.iter().map(|cell| cell.quiet));
-        let high = best.max(high);
+    let before = series.cells().rev();
+    let before = before.filter(|cell| cell.least.until_ms <= episode.seen_ms);
+    let before = before.take(persist.base_days).map(|cell| cell.quiet);
+    // What a home's quiet hours passed anyway is not the leak's.
+    let more = median(run.iter().map(|cell| cell.quiet)) - median(before);
+    if low < persist.intermittent_below * high && more > high {
+        let (best, high) = (more, more);
         let flow = Flow { low, best, high };
         return (flow, Constancy::Intermittent);
     }

@@ -12,6 +12,8 @@ use super::shift::real;
 pub(crate) struct Report<'a> {
     pub(crate) subject: Subject,
     pub(crate) series: &'a Series,
+    /// What it is a remainder of.
+    pub(crate) whole: Option<&'a Series>,
     pub(crate) with: &'a With<'a>,
     pub(crate) resource: Resource,
 }
@@ -20,18 +22,18 @@ impl Report<'_> {
     pub(crate) fn leak(
         &self,
         episode: &Episode<PersistRule>,
-        locate: impl Fn(f64, i64) -> Location,
+        locate: impl Fn(f64, &Episode<PersistRule>) -> Location,
     ) -> Finding {
         let Leak {
             flow,
             start,
             milli,
             evidence,
-        } = evidence::leak(self.series, self.with, episode);
+        } = evidence::leak(self.series, self.whole, self.with, episode);
         Finding {
             rule: Rule::Persist(episode.rule),
             severity: self.severity(flow.best),
-            location: locate(flow.best, episode.seen_ms),
+            location: locate(flow.best, episode),
             flow: Some(flow),
             start: Some(start),
             milli: Some(milli),
@@ -105,7 +107,8 @@ impl Report<'_> {
         let (from_ms, day_end_ms) = calendar.bounds(rise.start);
         let start = Start {
             from_ms: Some(from_ms),
-            until_ms: day_end_ms,
+            // What was late may have raised it before its likeliest day was over.
+            until_ms: day_end_ms.min(episode.raised_ms).max(from_ms),
         };
         let until_ms = daily.ran_until_ms(shift.clear_days)?;
         let severity = match self.resource {
