@@ -5,7 +5,7 @@
 use super::absorb::REACH_MS;
 use super::cell::{Cell, Sample, Window, least, shortest, window};
 use super::finding::{Constancy, Evidence, Flow, Start};
-use super::parameters::{HOUR_MS, Persist};
+use super::parameters::HOUR_MS;
 use super::persist::{Episode, PersistRule};
 use super::series::{Series, With};
 
@@ -17,6 +17,10 @@ const START_WINDOW_MS: i64 = 12 * HOUR_MS;
 const FLOW_ABOVE: f64 = 1.1;
 /// A window passed about the leak alone up to this ratio to its flow.
 const ALONE_SHARE: f64 = 1.25;
+/// The last so many days of a run tell how much flows now.
+const STEADY_DAYS: usize = 14;
+/// A day whose least is under this share of what an episode's days usually had is the one in which it ended.
+const ENDED_SHARE: f64 = 0.5;
 
 /// What is known of a leak.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,12 +31,16 @@ pub(crate) struct Leak {
     pub(crate) evidence: Evidence,
 }
 
-/// What an episode of PERSIST amounts to.
-pub(crate) fn leak(series: &Series, with: &With<'_>, episode: &Episode<PersistRule>) -> Leak {
-    let persist = &with.parameters.persist;
+/// What an episode of PERSIST amounts to; a remainder passed no more than the `whole` that it remains of.
+pub(crate) fn leak(
+    series: &Series,
+    whole: Option<&Series>,
+    with: &With<'_>,
+    episode: &Episode<PersistRule>,
+) -> Leak {
     let run = run(series, with, episode);
     let until_ms = episode.cleared_ms.unwrap_or(series.reached_ms());
-    let (flow, constancy) = flow(series, &run, episode, until_ms, persist);
+    let (flow, constancy) = flow(series, whole, with, &run, episode);
     let start = start(series, with, episode, flow.best);
     let hours_ms = until_ms - start.about_ms().min(until_ms);
     Leak {
@@ -65,35 +73,76 @@ fn run(series: &Series, with: &With<'_>, episode: &Episode<PersistRule>) -> Vec<
     let until_ms = episode.cleared_ms.unwrap_or(i64::MAX);
     let is_in = |cell: &&Cell| {
         let span = with.calendar.noon_span(cell.day);
-        // The day that ended it is none of its days.
-        span.start_ms >= episode.seen_ms && span.end_ms < until_ms
+        span.start_ms >= episode.seen_ms && span.end_ms <= until_ms
     };
-    series.cells().filter(is_in).copied().collect()
+    let mut run: Vec<Cell> = series.cells().filter(is_in).copied().collect();
+    if episode.cleared_ms.is_some() {
+        // The day that ended it is none of its days, nor is one before it in which hardly any of it was left.
+        run.pop();
+        let usual = median(run.iter().map(|cell| cell.least.ceiling));
+        while run
+            .pop_if(|last| last.least.ceiling < ENDED_SHARE * usual)
+            .is_some()
+        {}
+    }
+    run
+}
+
+/// The days of a run that tell how much flows: not its first ones, in which it may have begun, nor the newest, in
+/// which it may have been mended, and no more than the last fortnight, for a leak that grows.
+fn steady(run: &[Cell]) -> &[Cell] {
+    let unsure = if run.len() < 2 {
+        0
+    } else {
+        (run.len() / 4).max(1)
+    };
+    let sure = &run[unsure.max(run.len().saturating_sub(STEADY_DAYS))..];
+    match sure {
+        [older @ .., _newest] if older.len() >= 2 => older,
+        _ => sure,
+    }
 }
 
 fn flow(
     series: &Series,
+    whole: Option<&Series>,
+    with: &With<'_>,
     run: &[Cell],
     episode: &Episode<PersistRule>,
-    until_ms: i64,
-    persist: &Persist,
 ) -> (Flow, Constancy) {
-    let upper = |cells: &[Cell]| {
-        let ceilings = cells.iter().map(|cell| cell.least.ceiling);
-        ceilings.reduce(f64::min)
-    };
-    let Some(high) = upper(run) else {
+    let persist = &with.parameters.persist;
+    let run = steady(run);
+    // A sub-meter's error widens what a remainder proves, not what its meter does.
+    let of_whole = run.iter().filter_map(|cell| {
+        let mut cells = whole?.cells().rev();
+        cells.find(|whole| whole.day == cell.day)
+    });
+    let ceilings = run.iter().chain(of_whole).map(|cell| cell.least.ceiling);
+    let Some(high) = ceilings.reduce(f64::min) else {
+        let past;
+        let (samples, until_ms) = match episode.cleared_ms {
+            // It ran until it was raised; when it ended before it was cleared nobody knows.
+            Some(_) => {
+                past = series.long_ago(with);
+                (&past[..], episode.raised_ms)
+            }
+            None => (series.samples(), series.reached_ms()),
+        };
         let from_ms = episode.seen_ms.max(until_ms - REACH_MS);
-        let since = since(series.samples(), from_ms, until_ms);
+        let since = since(samples, from_ms, until_ms);
         let found = least(since, persist.window_ms, series.allowance(persist));
         let (low, high) = found.map_or((0.0, 0.0), |window| (window.flow, window.ceiling));
         let best = high;
         return (Flow { low, best, high }, Constancy::Constant);
     };
     let low = median(run.iter().map(|cell| cell.least.flow)).min(high);
-    if low < persist.intermittent_below * high {
-        let best = median(run.iter().map(|cell| cell.quiet));
-        let high = best.max(high);
+    let before = series.cells().rev();
+    let before = before.filter(|cell| cell.least.until_ms <= episode.seen_ms);
+    let before = before.take(persist.base_days).map(|cell| cell.quiet);
+    // What a home's quiet hours passed anyway is not the leak's.
+    let more = median(run.iter().map(|cell| cell.quiet)) - median(before);
+    if low < persist.intermittent_below * high && more > high {
+        let (best, high) = (more, more);
         let flow = Flow { low, best, high };
         return (flow, Constancy::Intermittent);
     }

@@ -116,6 +116,18 @@ impl<R: Copy> Episodes<R> {
             .any(|episode| (episode.seen_ms..over(episode)).contains(&at_ms))
     }
 
+    /// Whether one of them stands, or stood for most of the time of another kind's until now, ms.
+    pub(crate) fn held_most_of<Other>(&self, other: &Episode<Other>, now_ms: i64) -> bool {
+        let other_ms = other.cleared_ms.unwrap_or(now_ms);
+        let shared_ms = |episode: &Episode<R>| {
+            let until_ms = episode.cleared_ms.unwrap_or(now_ms).min(other_ms);
+            until_ms - episode.raised_ms.max(other.raised_ms)
+        };
+        let mut episodes = self.last.iter().chain(&self.before);
+        let held = |episode: &Episode<R>| shared_ms(episode) * 2 > other_ms - other.raised_ms;
+        self.open().is_some() || episodes.any(held)
+    }
+
     /// The episode that stands.
     #[must_use]
     pub fn open(&self) -> Option<Episode<R>> {

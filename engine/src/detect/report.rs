@@ -12,6 +12,8 @@ use super::shift::real;
 pub(crate) struct Report<'a> {
     pub(crate) subject: Subject,
     pub(crate) series: &'a Series,
+    /// What it is a remainder of.
+    pub(crate) whole: Option<&'a Series>,
     pub(crate) with: &'a With<'a>,
     pub(crate) resource: Resource,
 }
@@ -20,18 +22,18 @@ impl Report<'_> {
     pub(crate) fn leak(
         &self,
         episode: &Episode<PersistRule>,
-        locate: impl Fn(f64, i64) -> Location,
+        locate: impl Fn(f64, &Episode<PersistRule>) -> Location,
     ) -> Finding {
         let Leak {
             flow,
             start,
             milli,
             evidence,
-        } = evidence::leak(self.series, self.with, episode);
+        } = evidence::leak(self.series, self.whole, self.with, episode);
         Finding {
             rule: Rule::Persist(episode.rule),
             severity: self.severity(flow.best),
-            location: locate(flow.best, episode.seen_ms),
+            location: locate(flow.best, episode),
             flow: Some(flow),
             start: Some(start),
             milli: Some(milli),
@@ -91,7 +93,6 @@ impl Report<'_> {
 
     pub(crate) fn rise(&self, daily: &Daily, detector: Detector) -> Option<Finding> {
         let episode = daily.latch().rises.last?;
-        let raised = daily.rise()?;
         let parameters = self.with.parameters;
         let shift = match (detector, self.resource) {
             (Detector::BaseLoad, _) => &parameters.base_load,
@@ -99,17 +100,17 @@ impl Report<'_> {
             (_, Resource::Energy) => &parameters.energy,
         };
         let hours = real(shift.per_ms / HOUR_MS) * 1000.0;
-        let rise = raised.rise;
+        let rise = daily.rise(shift.clear_days)?.rise;
         let best = rise.by / hours;
         let error = rise.error / hours;
         let calendar = self.with.calendar;
         let (from_ms, day_end_ms) = calendar.bounds(rise.start);
         let start = Start {
             from_ms: Some(from_ms),
-            until_ms: day_end_ms,
+            // What was late may have raised it before its likeliest day was over.
+            until_ms: day_end_ms.min(episode.raised_ms).max(from_ms),
         };
-        let newest_ms = daily.entries().next_back()?.value.at_ms;
-        let until_ms = episode.cleared_ms.unwrap_or(newest_ms);
+        let until_ms = daily.ran_until_ms(shift.clear_days)?;
         let severity = match self.resource {
             Resource::Water => self.severity(best),
             Resource::Energy => Severity::Warning,

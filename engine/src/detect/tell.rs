@@ -1,9 +1,10 @@
 //! What a house says: what stands, where it is, and what is different since it was said last.
 
 use super::evidence;
-use super::finding::{Change, Detector, Finding, Location, Subject};
+use super::finding::{Change, Constancy, Detector, Evidence, Finding, Location, Subject};
 use super::house::{House, held};
 use super::line::{ALL, Kind, Line, detector, stretches};
+use super::persist::{Episode, PersistRule};
 use super::report::Report;
 use super::said::{Said, Stretch, Verdict, judge};
 use super::series::{Resource, With, newest_day};
@@ -147,11 +148,15 @@ impl House {
         let report = Report {
             subject: line.subject,
             series: &line.series,
+            whole: match line.subject {
+                Subject::Remainder => Some(&self.lines[0].series),
+                Subject::Member(_) => None,
+            },
             with: &with,
             resource: self.spec.resource,
         };
         let standing = &line.series.now().standing;
-        let located = |flow: f64, seen_ms: i64| self.locate(line, flow, seen_ms);
+        let located = |flow: f64, of: &Episode<PersistRule>| self.locate(line, flow, of);
         match kind {
             Kind::Leak => standing.leaks.last.map(|e| report.leak(&e, located)),
             Kind::HighFlow => standing.notices.last.map(|e| {
@@ -160,7 +165,11 @@ impl House {
             }),
             Kind::Away => standing.away.last.map(|e| report.away(&e)),
             Kind::Commissioning => standing.commissioning.last.map(|e| report.restless(&e)),
-            Kind::Rise => report.rise(&line.days, detector(kind, line.subject)),
+            Kind::Rise => {
+                let rise = report.rise(&line.days, detector(kind, line.subject))?;
+                let leak = standing.leaks.last.map(|e| report.leak(&e, located));
+                Some(surer(rise, leak))
+            }
             Kind::BaseLoad => report.rise(&line.loads, Detector::BaseLoad),
             Kind::Shock => report.shock(&line.days),
         }
@@ -175,8 +184,8 @@ impl House {
         }
     }
 
-    /// Where a leak of that flow is, which a series has shown since then.
-    fn locate(&self, line: &Line, flow: f64, seen_ms: i64) -> Location {
+    /// Where a leak of that flow is, which a series showed in that time.
+    fn locate(&self, line: &Line, flow: f64, of: &Episode<PersistRule>) -> Location {
         let member = match line.subject {
             Subject::Remainder => return Location::Main,
             Subject::Member(member) => member,
@@ -184,16 +193,18 @@ impl House {
         if member > 0 || self.spec.members.len() == 1 {
             return Location::Behind(member);
         }
+        let now_ms = line.series.reached_ms();
         let (mut clear, mut parts) = (0, 0);
         for part in &self.lines[1..self.spec.members.len()] {
             parts += 1;
-            let leaks = part.series.now().standing.leaks.open().is_some();
-            let rises = self.watches_days(part) && part.days.latch().rises.open().is_some();
+            // What is over may have been seen to be so in one of them first.
+            let leaks = part.series.now().standing.leaks.held_most_of(of, now_ms);
+            let rises = self.watches_days(part) && part.days.latch().rises.held_most_of(of, now_ms);
             if let (Subject::Member(member), true) = (part.subject, leaks || rises) {
                 return Location::Behind(member);
             }
             let with = self.with(part);
-            let ceiling = evidence::ceiling_since(&part.series, seen_ms, &with);
+            let ceiling = evidence::ceiling_since(&part.series, of.seen_ms, &with);
             clear += usize::from(ceiling.is_some_and(|c| c < NOT_BEHIND_SHARE * flow));
         }
         if clear == parts {
@@ -202,4 +213,40 @@ impl House {
             Location::Unknown
         }
     }
+}
+
+/// A rise with the flow of the leak that the nights of the same days prove, where that is known better.
+fn surer(rise: Finding, leak: Option<Finding>) -> Finding {
+    let (Some(days), Some(leak)) = (rise.flow, leak) else {
+        return rise;
+    };
+    let (Some(nights), Evidence::NoRest { constancy, .. }) = (leak.flow, leak.evidence) else {
+        return rise;
+    };
+    let over = |finding: &Finding| finding.cleared_ms.unwrap_or(i64::MAX);
+    let is_same = leak.raised_ms < over(&rise)
+        && rise
+            .start
+            .is_some_and(|start| start.about_ms() < over(&leak))
+        && constancy == Constancy::Constant
+        // What else the days gained is no leak that runs through the night.
+        && days.low <= nights.high;
+    if !is_same || nights.high - nights.low >= days.high - days.low {
+        return rise;
+    }
+    let share = nights.best / days.best;
+    Finding {
+        flow: Some(nights),
+        milli: rise.milli.map(|milli| scaled(milli, share)),
+        ..rise
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "litres of one leak: far below 2^53 thousandths"
+)]
+fn scaled(milli: i64, share: f64) -> i64 {
+    (milli as f64 * share).round() as i64
 }
