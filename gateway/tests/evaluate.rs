@@ -217,6 +217,37 @@ fn a_leak_on_the_main_is_told_once_for_the_meter_with_every_field() {
 }
 
 #[test]
+fn the_days_after_a_repair_say_nothing_of_how_large_the_leak_was() {
+    let room = Room::new();
+    // A clock that is three seconds late: no reading lies at noon, where days are over.
+    let mut household = water(&main_leak());
+    for reading in &mut household {
+        reading.time_ms += 3000;
+        reading.at_ms += 3000;
+    }
+    room.write("household.csv", &csv(&household));
+    let seed = Scenario {
+        days: 85,
+        seed: 5,
+        late: Late::None,
+        leaks: vec!["main:10L/h@2020-03-05T15:00+15d".parse().expect("a leak")],
+        ..Scenario::default()
+    };
+    room.write("seed.csv", &csv(&water(&seed)));
+    let said = room.said(&["--rests", "W1=false", "household.csv", "seed.csv"]);
+    for (case, detector, hours) in [("household", "persist", 120.0), ("seed", "balance", 360.0)] {
+        let of = |e: &&Value| e["case"] == case && e["detector"] == detector;
+        let leak = said.iter().find(|e| of(e) && e["severity"] != "info");
+        let leak = leak.unwrap_or_else(|| panic!("{case}: {said:?}"));
+        assert!(leak["cleared"].is_number(), "{leak}");
+        let flow = leak["flow_lph"].as_f64().expect("a flow");
+        assert!((flow - 10.0).abs() < 0.4, "{leak}");
+        let litres = leak["litres"].as_f64().expect("litres");
+        assert!((litres / 10.0 / hours - 1.0).abs() < 0.15, "{leak}");
+    }
+}
+
+#[test]
 fn a_leak_behind_the_sub_meter_is_told_of_there() {
     let room = Room::new();
     let scenario = household(4, 25, Some("branch:10L/h@2020-01-17T03:00+5d"));

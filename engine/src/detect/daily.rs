@@ -206,15 +206,14 @@ impl Daily {
         }
     }
 
-    /// The rise that stands or stood last, as it amounts to now.
-    pub(crate) fn rise(&self) -> Option<Raised> {
+    /// The rise that stands or stood last, as it amounts to now; of one that is over, without the days that showed it.
+    pub(crate) fn rise(&self, clear_days: usize) -> Option<Raised> {
         let raised = self.latch().raised?;
-        let last = self.latch().rises.last?;
-        let until = last.cleared_ms.unwrap_or(i64::MAX);
+        let until_ms = self.ran_until_ms(clear_days)?;
         let values: Vec<Value> = self
             .entries
             .iter()
-            .filter(|entry| entry.value.at_ms < until)
+            .filter(|entry| entry.value.at_ms <= until_ms)
             .map(value_of)
             .collect();
         if values.last().is_none_or(|last| last.day <= raised.on) {
@@ -222,6 +221,17 @@ impl Daily {
         }
         let rise = grown(&values, &raised.rise);
         Some(Raised { rise, ..raised })
+    }
+
+    /// Until when the rise that stands or stood last is known to have lasted, ms since 1970 UTC.
+    pub(crate) fn ran_until_ms(&self, clear_days: usize) -> Option<i64> {
+        let last = self.latch().rises.last?;
+        let cleared_ms = last.cleared_ms.unwrap_or(i64::MAX);
+        let before = self.entries.iter().rev();
+        let mut before = before.filter(|entry| entry.value.at_ms <= cleared_ms);
+        let after = last.cleared_ms.map_or(0, |_| clear_days);
+        let lasted = before.nth(after).map(|entry| entry.value.at_ms);
+        Some(lasted.unwrap_or(cleared_ms).max(last.raised_ms))
     }
 }
 
@@ -304,7 +314,7 @@ mod tests {
 
     fn raised_on(daily: &Daily) -> Option<i32> {
         let open = daily.latch().rises.open();
-        open.and_then(|_| daily.rise())
+        open.and_then(|_| daily.rise(Shift::water().clear_days))
             .map(|raised| raised.on.number())
     }
 

@@ -5,7 +5,7 @@
 use super::absorb::REACH_MS;
 use super::cell::{Cell, Sample, Window, least, shortest, window};
 use super::finding::{Constancy, Evidence, Flow, Start};
-use super::parameters::{HOUR_MS, Persist};
+use super::parameters::HOUR_MS;
 use super::persist::{Episode, PersistRule};
 use super::series::{Series, With};
 
@@ -17,6 +17,8 @@ const START_WINDOW_MS: i64 = 12 * HOUR_MS;
 const FLOW_ABOVE: f64 = 1.1;
 /// A window passed about the leak alone up to this ratio to its flow.
 const ALONE_SHARE: f64 = 1.25;
+/// A day whose least is under this share of what an episode's days usually had is the one in which it ended.
+const ENDED_SHARE: f64 = 0.5;
 
 /// What is known of a leak.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,10 +31,9 @@ pub(crate) struct Leak {
 
 /// What an episode of PERSIST amounts to.
 pub(crate) fn leak(series: &Series, with: &With<'_>, episode: &Episode<PersistRule>) -> Leak {
-    let persist = &with.parameters.persist;
     let run = run(series, with, episode);
     let until_ms = episode.cleared_ms.unwrap_or(series.reached_ms());
-    let (flow, constancy) = flow(series, &run, episode, until_ms, persist);
+    let (flow, constancy) = flow(series, with, &run, episode);
     let start = start(series, with, episode, flow.best);
     let hours_ms = until_ms - start.about_ms().min(until_ms);
     Leak {
@@ -65,26 +66,44 @@ fn run(series: &Series, with: &With<'_>, episode: &Episode<PersistRule>) -> Vec<
     let until_ms = episode.cleared_ms.unwrap_or(i64::MAX);
     let is_in = |cell: &&Cell| {
         let span = with.calendar.noon_span(cell.day);
-        // The day that ended it is none of its days.
-        span.start_ms >= episode.seen_ms && span.end_ms < until_ms
+        span.start_ms >= episode.seen_ms && span.end_ms <= until_ms
     };
-    series.cells().filter(is_in).copied().collect()
+    let mut run: Vec<Cell> = series.cells().filter(is_in).copied().collect();
+    if episode.cleared_ms.is_some() {
+        // The day that ended it is none of its days, nor is one before it in which hardly any of it was left.
+        run.pop();
+        let usual = median(run.iter().map(|cell| cell.least.ceiling));
+        while run
+            .pop_if(|last| last.least.ceiling < ENDED_SHARE * usual)
+            .is_some()
+        {}
+    }
+    run
 }
 
 fn flow(
     series: &Series,
+    with: &With<'_>,
     run: &[Cell],
     episode: &Episode<PersistRule>,
-    until_ms: i64,
-    persist: &Persist,
 ) -> (Flow, Constancy) {
+    let persist = &with.parameters.persist;
     let upper = |cells: &[Cell]| {
         let ceilings = cells.iter().map(|cell| cell.least.ceiling);
         ceilings.reduce(f64::min)
     };
     let Some(high) = upper(run) else {
+        let past;
+        let (samples, until_ms) = match episode.cleared_ms {
+            // It ran until it was raised; when it ended before it was cleared nobody knows.
+            Some(_) => {
+                past = series.long_ago(with);
+                (&past[..], episode.raised_ms)
+            }
+            None => (series.samples(), series.reached_ms()),
+        };
         let from_ms = episode.seen_ms.max(until_ms - REACH_MS);
-        let since = since(series.samples(), from_ms, until_ms);
+        let since = since(samples, from_ms, until_ms);
         let found = least(since, persist.window_ms, series.allowance(persist));
         let (low, high) = found.map_or((0.0, 0.0), |window| (window.flow, window.ceiling));
         let best = high;

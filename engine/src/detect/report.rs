@@ -91,7 +91,6 @@ impl Report<'_> {
 
     pub(crate) fn rise(&self, daily: &Daily, detector: Detector) -> Option<Finding> {
         let episode = daily.latch().rises.last?;
-        let raised = daily.rise()?;
         let parameters = self.with.parameters;
         let shift = match (detector, self.resource) {
             (Detector::BaseLoad, _) => &parameters.base_load,
@@ -99,7 +98,7 @@ impl Report<'_> {
             (_, Resource::Energy) => &parameters.energy,
         };
         let hours = real(shift.per_ms / HOUR_MS) * 1000.0;
-        let rise = raised.rise;
+        let rise = daily.rise(shift.clear_days)?.rise;
         let best = rise.by / hours;
         let error = rise.error / hours;
         let calendar = self.with.calendar;
@@ -108,8 +107,7 @@ impl Report<'_> {
             from_ms: Some(from_ms),
             until_ms: day_end_ms,
         };
-        let newest_ms = daily.entries().next_back()?.value.at_ms;
-        let until_ms = episode.cleared_ms.unwrap_or(newest_ms);
+        let until_ms = daily.ran_until_ms(shift.clear_days)?;
         let severity = match self.resource {
             Resource::Water => self.severity(best),
             Resource::Energy => Severity::Warning,
