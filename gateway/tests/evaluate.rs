@@ -353,6 +353,52 @@ fn the_order_of_arrival_within_the_allowed_lateness_does_not_change_what_stands_
 }
 
 #[test]
+fn readings_that_all_come_hours_late_are_no_silence() {
+    let room = Room::new();
+    let mut readings = water(&household(3, 12, None));
+    for reading in &mut readings {
+        reading.at_ms += 3 * 3_600_000;
+    }
+    room.write("late.csv", &csv(&readings));
+    let imported_ms = readings.last().expect("some").at_ms;
+    for reading in &mut readings {
+        reading.at_ms = imported_ms;
+    }
+    room.write("imported.csv", &csv(&readings));
+    let said = room.said(&["late.csv", "imported.csv"]);
+    let silent: Vec<_> = said.iter().filter(|e| e["detector"] == "silent").collect();
+    // The first day, before anything is heard of it, is no pause either.
+    assert!(silent.is_empty(), "{} times: {:?}", silent.len(), silent[0]);
+}
+
+#[test]
+fn what_is_said_of_lines_out_of_order_is_never_over_before_it_was_said() {
+    let room = Room::new();
+    let mut readings = water(&main_leak());
+    // The lines stay in the order of measurement; each says another time of arrival.
+    for (at, reading) in (0_i64..).zip(&mut readings) {
+        reading.at_ms += (at * 7919) % (3 * 3600) * 1000;
+    }
+    room.write("mixed.csv", &csv(&readings));
+    // A clock that was two years ahead for a while.
+    for reading in &mut readings[1000..1200] {
+        reading.at_ms += 730 * DAY * 1000;
+    }
+    room.write("set.csv", &csv(&readings));
+    let said = room.said(&["mixed.csv", "set.csv"]);
+    let found = |case: &str| {
+        said.iter()
+            .any(|e| e["case"] == case && e["detector"] == "persist")
+    };
+    assert!(found("mixed") && found("set"), "{said:?}");
+    for episode in &said {
+        let (raised, cleared) = (&episode["raised"], &episode["cleared"]);
+        let over = cleared.as_f64().unwrap_or(f64::INFINITY);
+        assert!(over >= raised.as_f64().expect("seconds"), "{episode}");
+    }
+}
+
+#[test]
 fn csv_and_json_lines_of_the_same_readings_say_the_same() {
     let room = Room::new();
     let scenario = main_leak();
@@ -398,7 +444,7 @@ fn a_reading_of_the_year_2090_is_refused_by_the_time_of_its_arrival() {
     assert_eq!(room.said(&["leaky.csv"]), without);
     let output = room.sluice(&["leaky.csv"]);
     assert!(
-        err(&output).contains("leaky: 1 readings refused; the first: "),
+        err(&output).contains("leaky: 1 reading refused; the first: "),
         "{}",
         err(&output)
     );

@@ -26,6 +26,8 @@ use crate::source::{Reason, Stamped};
 use crate::watch::{NoHistory, Settings, Watch, What};
 
 const DAY_MS: i64 = 86_400_000;
+/// A time of arrival that lies further back than this says that somebody set the clock right.
+const SET_BACK_MS: i64 = DAY_MS;
 /// Readings between two looks at what can leave memory.
 const HAND_OVER_EVERY: u64 = 4096;
 /// Days beyond the allowed lateness that stay in memory: those at its edges, and a meter's day before.
@@ -301,6 +303,8 @@ impl ArrivalClock {
             Stamped::Arrival => None,
         };
         *self = match (arrival.recv_ms, *self) {
+            // Lines somewhat out of order came when the latest of them did: a clock does not run back.
+            (Some(ms), Self::Told(at)) if (0..=SET_BACK_MS).contains(&(at - ms)) => Self::Told(at),
             (Some(ms), _) | (None, Self::Told(ms)) => Self::Told(ms),
             (None, Self::Unset) => measured_ms.map_or(Self::Unset, Self::Guessed),
             (None, Self::Guessed(ms)) => Self::Guessed(measured_ms.map_or(ms, |at| at.max(ms))),

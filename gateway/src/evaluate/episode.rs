@@ -138,7 +138,8 @@ impl Episode {
     fn end(&mut self, ending: Ending, at_ms: i64) {
         if self.ending == Ending::Open {
             self.ending = ending;
-            self.cleared_ms = Some(at_ms);
+            // Also where the clock that received the readings was set back.
+            self.cleared_ms = Some(at_ms.max(self.raised_ms));
         }
     }
 }

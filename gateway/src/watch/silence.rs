@@ -22,6 +22,8 @@ pub(super) struct Silences {
     silent: BTreeSet<SensorId>,
     /// Those that were silent and spoke.
     spoke: BTreeSet<SensorId>,
+    /// Those that were heard since somebody was last looked at; each at most once.
+    heard: Vec<SensorId>,
 }
 
 #[derive(Clone, Debug)]
@@ -30,6 +32,9 @@ struct Sensor {
     configured_ms: Option<i64>,
     silence: Silence,
     newest_ms: Option<i64>,
+    /// When it was heard last, if what it said was so old that it would pass for silent, ms of site time.
+    late_ms: Option<i64>,
+    is_heard: bool,
     availability: Availability,
     /// Readings on days that are closed, oldest first.
     counts: Vec<(Day, u32)>,
@@ -59,6 +64,8 @@ impl Silences {
             configured_ms,
             silence,
             newest_ms: None,
+            late_ms: None,
+            is_heard: false,
             availability: Availability::Online,
             counts: Vec::new(),
             looks_ms: None,
@@ -72,6 +79,10 @@ impl Silences {
             return;
         };
         sensor.newest_ms = Some(sensor.newest_ms.map_or(at_ms, |newest| newest.max(at_ms)));
+        if !sensor.is_heard {
+            sensor.is_heard = true;
+            self.heard.push(id);
+        }
         if sensor.finding.is_some() {
             self.spoke.insert(id);
         }
@@ -139,6 +150,11 @@ impl Silences {
         let Some(now_ms) = now_ms else {
             return noticed;
         };
+        for id in std::mem::take(&mut self.heard) {
+            if let Some(sensor) = self.sensors.get_mut(&id) {
+                sensor.speaks_late(now_ms);
+            }
+        }
         while let Some(Reverse((at_ms, id))) = self.due.peek().copied()
             && at_ms <= now_ms
         {
@@ -172,7 +188,9 @@ impl Silences {
     fn end(&mut self, id: SensorId) -> Option<Noticed> {
         let sensor = self.sensors.get_mut(&id)?;
         let finding = sensor.finding.take()?;
-        let at_ms = sensor.newest_ms.unwrap_or(finding.raised_ms);
+        let at_ms = sensor
+            .newest_ms
+            .map_or(finding.raised_ms, |newest| newest.max(finding.raised_ms));
         self.silent.remove(&id);
         self.look_later(id);
         Some(Noticed::Spoke(id, finding, at_ms))
@@ -205,14 +223,31 @@ impl Sensor {
     }
 
     fn silent_from_ms(&self) -> Option<i64> {
-        let patience_ms = self.interval_ms()?.checked_mul(self.silence.intervals)?;
-        self.newest_ms?.checked_add(patience_ms)
+        self.last_ms()?.checked_add(self.patience_ms()?)
+    }
+
+    fn patience_ms(&self) -> Option<i64> {
+        self.interval_ms()?.checked_mul(self.silence.intervals)
+    }
+
+    /// Who tells of hours ago, tells: silence is counted from when that was heard.
+    fn speaks_late(&mut self, now_ms: i64) {
+        self.is_heard = false;
+        let age_ms = self.newest_ms.map(|newest_ms| now_ms - newest_ms);
+        if age_ms >= self.patience_ms() {
+            self.late_ms = Some(now_ms);
+        }
+    }
+
+    /// What silence is counted from.
+    fn last_ms(&self) -> Option<i64> {
+        self.newest_ms.max(self.late_ms)
     }
 
     fn silent_at(&self, now_ms: i64) -> Option<Finding> {
         silent(
             Subject::Member(0),
-            self.newest_ms?,
+            self.last_ms()?,
             self.interval_ms(),
             self.availability,
             now_ms,

@@ -1,5 +1,6 @@
 //! What people see of an evaluation: how far it is, a table with the words behind it, and the scores.
 
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -80,8 +81,8 @@ pub(super) fn notes(heard: &[(&str, Heard)], took_ms: u64) -> String {
         if let Some(reason) = &refusals.first_reason {
             let case = tables::printable(case);
             text.push_str(&format!(
-                "{case}: {} readings refused; the first: {reason}\n",
-                refusals.refused
+                "{case}: {} refused; the first: {reason}\n",
+                counted(refusals.refused, "reading")
             ));
         }
     }
@@ -92,8 +93,8 @@ pub(super) fn notes(heard: &[(&str, Heard)], took_ms: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
     let rate = readings as f64 / seconds;
     text.push_str(&format!(
-        "{} cases, {readings} readings in {seconds:.1} s, {rate:.0} a second; {} were duplicates, {} late, {} refused\n",
-        heard.len(),
+        "{}, {readings} readings in {seconds:.1} s, {rate:.0} a second; {} were duplicates, {} late, {} refused\n",
+        counted(heard.len(), "case"),
         sum(|heard| heard.refusals.duplicate + heard.refusals.again),
         sum(|heard| heard.refusals.late),
         sum(|heard| heard.refusals.refused),
@@ -212,6 +213,13 @@ fn row(leak: String, score: &Score) -> Vec<String> {
 #[expect(clippy::cast_precision_loss, reason = "counts of leaks")]
 fn share(count: usize, of: usize) -> Option<f64> {
     (of > 0).then(|| count as f64 / of as f64)
+}
+
+/// A number with its noun.
+fn counted(count: impl Display, noun: &str) -> String {
+    let count = count.to_string();
+    let plural = if count == "1" { "" } else { "s" };
+    format!("{count} {noun}{plural}")
 }
 
 fn word(severity: Severity) -> &'static str {
