@@ -31,8 +31,8 @@ use crate::access::{Anonymous, Hash, Pattern};
 use crate::clock::TrustRule;
 use crate::source::Sources;
 
-pub use detector::Tuning;
 pub use channel::{Address, Channel, ChannelKind, Email, Encryption, Method, Receiver, Server};
+pub use detector::Tuning;
 pub use external::{External, FarAddress, FarTls, Protocol};
 pub use glob::{Glob, GlobError};
 pub use problem::{Problem, Problems};
