@@ -63,6 +63,8 @@ pub struct Watch {
 struct Sensor {
     name: String,
     what: What,
+    /// Whether a detector would say anything of it: a house that nobody looks at is not kept.
+    is_watched: bool,
     /// House and member; the first tells of it.
     places: Vec<(usize, usize)>,
 }
@@ -116,6 +118,7 @@ impl Watch {
         let sensor = Sensor {
             name: name.to_owned(),
             what,
+            is_watched: self.settings.watches_at_all(name),
             places: Vec::new(),
         };
         self.sensors.insert(id, sensor);
@@ -460,7 +463,7 @@ impl Watch {
 
     /// A house of one sensor, where it is watched.
     fn build_lone(&mut self, id: SensorId) -> Option<usize> {
-        let sensor = self.sensors.get(&id)?;
+        let sensor = self.sensors.get(&id).filter(|sensor| sensor.is_watched)?;
         let part = plan::part(&sensor.what, None)?;
         let member = Member {
             id,
@@ -487,6 +490,10 @@ impl Watch {
             .collect();
         let sensors: Option<Vec<&Sensor>> = ids.iter().map(|id| self.sensors.get(id)).collect();
         let sensors = sensors?;
+        let is_watched = sensors.iter().any(|sensor| sensor.is_watched);
+        if !is_watched && !self.settings.watches_at_all(name) {
+            return None;
+        }
         let whats: Vec<&What> = sensors.iter().map(|sensor| &sensor.what).collect();
         let parts = plan::balance(&whats)?;
         let members = ids

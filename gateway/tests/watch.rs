@@ -249,6 +249,34 @@ fn a_part_that_comes_before_its_meter_moves_into_the_balance() {
     assert!(ids(&house.standing()).contains(&"persist-water"));
 }
 
+#[test]
+fn where_every_detector_is_switched_off_no_house_is_kept_and_nothing_is_told() {
+    let silenced = gateway::watch::Kind::ALL.map(|kind| {
+        format!(
+            "[[detector]]\nkind = \"{}\"\nenabled = false\n",
+            kind.word()
+        )
+    });
+    let (head, _) = HOME.split_once("[[detector]]").expect("it tunes some");
+    let mut house = House::new(&format!("{head}{}", silenced.concat()));
+    let mut told = Vec::new();
+    for day in home(5, 2).chunks(192) {
+        told.extend(house.commit(day));
+    }
+    house.seal();
+    let (store, _) = house.open.as_ref().expect("open");
+    assert_eq!(store.houses().expect("read").len(), 0);
+    assert_eq!((told, house.standing()), (Vec::new(), Vec::new()));
+    // Left on, they are kept.
+    let mut house = House::new(HOME);
+    for day in home(5, 2).chunks(192) {
+        let _told = house.commit(day);
+    }
+    house.seal();
+    let (store, _) = house.open.as_ref().expect("open");
+    assert_eq!(store.houses().expect("read").len(), 1);
+}
+
 fn cases() -> u32 {
     if std::env::var_os("SLUICE_LONG").is_some() {
         200

@@ -570,10 +570,16 @@ fn random_alerts(dice: &mut Dice, seq: u64) -> Vec<BrokerWrite> {
                 at_ms: START_MS,
             },
         ],
-        1 => vec![AlertWrite::Done {
-            channel,
-            seq: dice.roll(seq + 1),
-        }],
+        1 => vec![
+            AlertWrite::Mean {
+                channel: channel.clone(),
+                seqs: vec![seq, seq + 1],
+            },
+            AlertWrite::Done {
+                channel,
+                seq: dice.roll(seq + 1),
+            },
+        ],
         2 => vec![AlertWrite::Drop(kept.alert.claim.id)],
         _ => Vec::new(),
     };
@@ -604,6 +610,7 @@ pub struct Snapshot {
     alerts: Vec<Kept>,
     journal: Vec<Notice>,
     outbox: std::collections::BTreeMap<String, Vec<u64>>,
+    meant: Vec<Vec<u64>>,
     houses: Vec<KeptHouse>,
 }
 
@@ -650,6 +657,10 @@ impl Snapshot {
             alerts: view.alerts().unwrap(),
             journal: view.journal(0, usize::MAX).unwrap(),
             outbox: view.waiting_notices().unwrap(),
+            meant: ["c0", "c1"]
+                .iter()
+                .map(|c| view.meant(c).unwrap())
+                .collect(),
             houses: store
                 .houses()
                 .unwrap()

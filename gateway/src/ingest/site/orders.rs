@@ -49,7 +49,7 @@ impl Site {
                 self.answered(id, *action);
                 Vec::new()
             }
-            Order::Sent { .. } => return Ok(Ok(outcome)),
+            Order::Sent { .. } | Order::Mean { .. } => return Ok(Ok(outcome)),
         };
         for reading in readings {
             let admission = self.engine.overrule(reading, &mut &*store)?;

@@ -19,6 +19,7 @@ struct DiskFull;
 #[derive(Default)]
 struct Memory {
     notices: Mutex<BTreeMap<u64, Notice>>,
+    meant: Mutex<Vec<u64>>,
     came: Notify,
     is_full: std::sync::atomic::AtomicBool,
 }
@@ -43,6 +44,15 @@ impl Outbox for Memory {
     fn waiting(&self, _: &str, most: usize) -> Result<Vec<Notice>, DiskFull> {
         let notices = self.notices.lock().expect("no panic");
         Ok(notices.values().take(most).cloned().collect())
+    }
+
+    fn meant(&self, _: &str) -> Result<Vec<u64>, DiskFull> {
+        Ok(self.meant.lock().expect("no panic").clone())
+    }
+
+    async fn mean(&self, _: &str, seqs: &[u64]) -> Result<(), DiskFull> {
+        *self.meant.lock().expect("no panic") = seqs.to_vec();
+        Ok(())
     }
 
     async fn sent(&self, _: &str, seqs: &[u64]) -> Result<(), DiskFull> {
@@ -141,6 +151,7 @@ fn scene() -> Scene {
         },
         rounds: Rounds::default(),
         unnoted: BTreeSet::new(),
+        meant: None,
         dice: StdRng::seed_from_u64(1),
         counted: Arc::clone(&counted),
     };
