@@ -54,6 +54,8 @@ pub struct Watch {
     again: BTreeSet<usize>,
     /// What came since the last settling: a house that begins in between has it too.
     fresh: Vec<Reading>,
+    /// Houses that were answered something since the last commit.
+    answered: BTreeSet<usize>,
     silences: Silences,
     flags: Flags,
     told: Vec<Told>,
@@ -93,6 +95,7 @@ impl Watch {
             touched: BTreeSet::new(),
             again: BTreeSet::new(),
             fresh: Vec::new(),
+            answered: BTreeSet::new(),
             silences: Silences::default(),
             flags: Flags::default(),
             told: Vec::new(),
@@ -341,10 +344,23 @@ impl Watch {
                 && home.normal(detector, of, at_ms)
             {
                 self.touched.insert(at);
+                self.answered.insert(at);
                 return Answered::Taken;
             }
         }
         Answered::Unheard
+    }
+
+    /// Houses that were answered something since the last commit, as of before this sequence number: what was
+    /// answered is in no reading, so they are to be kept in that commit.
+    pub fn answered(&self, next_seq: u64) -> impl Iterator<Item = KeptHouse> {
+        let answered = self.answered.iter();
+        answered.filter_map(move |at| self.kept(*at, next_seq))
+    }
+
+    /// They are kept.
+    pub fn kept_answers(&mut self) {
+        self.answered.clear();
     }
 
     /// How long what an alert claims has to hold before it is said, ms.

@@ -43,6 +43,8 @@ async fn leaking() -> (House, ManualClock) {
         config.web.listen = web;
         config.broker.listen = listen;
         config.time.clock = ClockMode::Event;
+        // That clock does not go by itself.
+        config.store.commit_delay_ms = 0;
     });
     let house = house.await;
     deliver_to(house.mqtt, "meter", water(1, 1, BURST)).await;

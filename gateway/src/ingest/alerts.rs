@@ -360,6 +360,7 @@ impl Alerts {
                 AlertWrite::Set(_)
                 | AlertWrite::Drop(_)
                 | AlertWrite::Notice(_)
+                | AlertWrite::House(_)
                 | AlertWrite::Mean { .. } => {}
             }
         }

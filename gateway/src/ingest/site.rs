@@ -20,8 +20,8 @@ use crate::clock::{Beat, Clock, Pace};
 use crate::config::{ClockMode, Config};
 use crate::source::{Decoded, Reason, Stamped, Verdict};
 use crate::store::{
-    BrokerWrite, Changed, Committed, Fate, Flag, Group, KeptHouse, Letter, Logged, Seal, Sealed,
-    Store, StoreError, Waiting,
+    AlertWrite, BrokerWrite, Changed, Committed, Fate, Flag, Group, KeptHouse, Letter, Logged,
+    Seal, Sealed, Store, StoreError, Waiting,
 };
 use crate::watch::{Answered, Watch, What};
 use engine::{
@@ -110,16 +110,10 @@ impl Site {
         self.watch.standing()
     }
 
-    /// "This was normal": what an alert claims needs more from now on.
+    /// "This was normal": what an alert claims needs more from now on. The next commit keeps that.
     pub fn normal(&mut self, alert: &AlertId) -> Answered {
         let at_ms = self.now.stamp_ms.unwrap_or(self.now.wall_ms);
-        let answered = self.watch.answer(alert, at_ms);
-        match answered {
-            // The next seals keep the answer.
-            Answered::Taken => self.kept.clear(),
-            Answered::Unheard => {}
-        }
-        answered
+        self.watch.answer(alert, at_ms)
     }
 
     /// What can be said of the last night of a sensor or a balance.
@@ -396,11 +390,15 @@ impl Site {
         if self.group.next_seq == self.group.first_seq && unchanged {
             return Ok(None);
         }
-        let committed = if self.users.is_empty() {
+        let answered = self.watch.answered(self.group.next_seq).map(Box::new);
+        let answered = answered.map(AlertWrite::House).map(BrokerWrite::Alert);
+        let answered: Vec<BrokerWrite> = answered.collect();
+        let committed = if self.users.is_empty() && answered.is_empty() {
             store.commit(&self.group, rows)?
         } else {
-            store.commit(&self.group, &[rows, &self.users].concat())?
+            store.commit(&self.group, &[rows, &self.users, &answered].concat())?
         };
+        self.watch.kept_answers();
         self.announce(store);
         Ok(Some(committed))
     }

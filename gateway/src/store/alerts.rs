@@ -15,6 +15,8 @@ use serde::de::DeserializeOwned;
 
 use super::bytes::{self, Damage};
 use super::error::Fault;
+use super::house::KeptHouse;
+use super::houses;
 use super::rows;
 use super::tables::{ALERTS, JOURNAL, OUTBOX};
 use crate::alert::{AlertId, Kept, Notice};
@@ -47,6 +49,8 @@ pub enum AlertWrite {
         /// Since when, ms since 1970 UTC.
         at_ms: i64,
     },
+    /// A house of detectors is this: it was answered something, which is in no reading.
+    House(Box<KeptHouse>),
     /// These notices go to a channel as one message from now on, whoever sends it.
     Mean {
         /// The channel's name.
@@ -103,6 +107,7 @@ pub(super) fn apply(txn: &WriteTransaction, write: &AlertWrite) -> Result<(), Fa
             txn.open_table(OUTBOX)?
                 .insert(key, rows::pack_opaque(&at).as_slice())?;
         }
+        AlertWrite::House(kept) => houses::keep(txn, std::slice::from_ref(kept.as_ref()))?,
         AlertWrite::Mean { channel, seqs } => {
             let key = (channel.as_str(), MEANT);
             txn.open_table(OUTBOX)?.insert(key, pack(seqs).as_slice())?;

@@ -580,7 +580,10 @@ fn random_alerts(dice: &mut Dice, seq: u64) -> Vec<BrokerWrite> {
                 seq: dice.roll(seq + 1),
             },
         ],
-        2 => vec![AlertWrite::Drop(kept.alert.claim.id)],
+        2 => vec![
+            AlertWrite::House(Box::new(house(3, seq))),
+            AlertWrite::Drop(kept.alert.claim.id),
+        ],
         _ => Vec::new(),
     };
     writes.into_iter().map(BrokerWrite::Alert).collect()
