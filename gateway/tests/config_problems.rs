@@ -814,8 +814,11 @@ fn what_would_protect_somebody_and_is_not_served_is_named() {
     assert_eq!(Config::home().unserved(), []);
     let text = "[[detector]]\nkind = \"silent\"\nintervals = 4\n";
     let named = Config::parse(text, "a.toml").expect("valid").unserved();
+    assert_eq!(named, []);
+    let text = "[upstream]\nurl = \"https://tsdb.example/\"\ntoken_file = \"/run/token\"\n";
+    let named = Config::parse(text, "a.toml").expect("valid").unserved();
     assert!(
-        matches!(named[..], [Unserved::Feature(what)] if what.starts_with("[[detector]]")),
+        matches!(named[..], [Unserved::Feature(what)] if what.starts_with("[upstream]")),
         "{named:?}"
     );
 }
