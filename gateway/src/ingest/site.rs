@@ -99,7 +99,6 @@ impl Site {
     }
 
     /// What detectors say of the group that was settled last.
-    #[must_use]
     pub fn told(&self) -> &[Told] {
         &self.told
     }
