@@ -158,7 +158,7 @@ fn disordered(readings: &[Reading], late: &[u16], twice: &[u8]) -> Vec<Reading> 
             _ => late % 7 * QUARTER,
         };
         keyed.push((at_ms + late_ms, index));
-        if twice[index % twice.len()] % 8 == 0 {
+        if twice[index % twice.len()].is_multiple_of(8) {
             keyed.push((at_ms + late_ms + 5 * QUARTER, index));
         }
     }
