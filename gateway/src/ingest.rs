@@ -453,12 +453,7 @@ impl<O: Observer> Writer<O> {
         let reckoned = self.site.reckon(&mut self.store);
         let obeyed = reckoned.and_then(|()| self.site.obey(&command.order, &mut self.store));
         let outcome = match obeyed {
-            Ok(Ok(outcome)) => self.finish(Vec::new()).and_then(|()| {
-                if self.site.has_answer() {
-                    let _sealed = self.seal_now()?;
-                }
-                Ok(Ok(outcome))
-            }),
+            Ok(Ok(outcome)) => self.finish(Vec::new()).map(|()| Ok(outcome)),
             Ok(Err(refusal)) => Ok(Err(refusal)),
             Err(error) => Err(error),
         };

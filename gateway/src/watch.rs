@@ -54,6 +54,8 @@ pub struct Watch {
     again: BTreeSet<usize>,
     /// What came since the last settling: a house that begins in between has it too.
     fresh: Vec<Reading>,
+    /// Houses that were answered something since the last commit.
+    answered: BTreeSet<usize>,
     silences: Silences,
     flags: Flags,
     told: Vec<Told>,
@@ -63,6 +65,8 @@ pub struct Watch {
 struct Sensor {
     name: String,
     what: What,
+    /// Whether a detector would say anything of it: a house that nobody looks at is not kept.
+    is_watched: bool,
     /// House and member; the first tells of it.
     places: Vec<(usize, usize)>,
 }
@@ -71,8 +75,8 @@ struct Sensor {
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answered {
-    /// It does: the rule needs more from now on. The house at this place is to be kept.
-    Taken(usize),
+    /// It does: the rule needs more from now on.
+    Taken,
     /// It is not about a rule that learns.
     Unheard,
 }
@@ -91,6 +95,7 @@ impl Watch {
             touched: BTreeSet::new(),
             again: BTreeSet::new(),
             fresh: Vec::new(),
+            answered: BTreeSet::new(),
             silences: Silences::default(),
             flags: Flags::default(),
             told: Vec::new(),
@@ -116,6 +121,7 @@ impl Watch {
         let sensor = Sensor {
             name: name.to_owned(),
             what,
+            is_watched: self.settings.watches_at_all(name),
             places: Vec::new(),
         };
         self.sensors.insert(id, sensor);
@@ -338,10 +344,23 @@ impl Watch {
                 && home.normal(detector, of, at_ms)
             {
                 self.touched.insert(at);
-                return Answered::Taken(at);
+                self.answered.insert(at);
+                return Answered::Taken;
             }
         }
         Answered::Unheard
+    }
+
+    /// Houses that were answered something since the last commit, as of before this sequence number: what was
+    /// answered is in no reading, so they are to be kept in that commit.
+    pub fn answered(&self, next_seq: u64) -> impl Iterator<Item = KeptHouse> {
+        let answered = self.answered.iter();
+        answered.filter_map(move |at| self.kept(*at, next_seq))
+    }
+
+    /// They are kept.
+    pub fn kept_answers(&mut self) {
+        self.answered.clear();
     }
 
     /// How long what an alert claims has to hold before it is said, ms.
@@ -459,7 +478,7 @@ impl Watch {
 
     /// A house of one sensor, where it is watched.
     fn build_lone(&mut self, id: SensorId) -> Option<usize> {
-        let sensor = self.sensors.get(&id)?;
+        let sensor = self.sensors.get(&id).filter(|sensor| sensor.is_watched)?;
         let part = plan::part(&sensor.what, None)?;
         let member = Member {
             id,
@@ -486,6 +505,10 @@ impl Watch {
             .collect();
         let sensors: Option<Vec<&Sensor>> = ids.iter().map(|id| self.sensors.get(id)).collect();
         let sensors = sensors?;
+        let is_watched = sensors.iter().any(|sensor| sensor.is_watched);
+        if !is_watched && !self.settings.watches_at_all(name) {
+            return None;
+        }
         let whats: Vec<&What> = sensors.iter().map(|sensor| &sensor.what).collect();
         let parts = plan::balance(&whats)?;
         let members = ids

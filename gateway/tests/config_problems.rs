@@ -814,6 +814,9 @@ fn what_would_protect_somebody_and_is_not_served_is_named() {
     assert_eq!(Config::home().unserved(), []);
     let text = "[upstream]\nurl = \"https://tsdb.example/rpc/ingest\"\n";
     let named = Config::parse(text, "a.toml").expect("valid").unserved();
+    assert_eq!(named, []);
+    let text = "[upstream]\nurl = \"https://tsdb.example/\"\ntoken_file = \"/run/token\"\n";
+    let named = Config::parse(text, "a.toml").expect("valid").unserved();
     assert!(
         matches!(named[..], [Unserved::Feature(what)] if what.starts_with("[upstream]")),
         "{named:?}"

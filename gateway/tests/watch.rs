@@ -1,6 +1,8 @@
 //! Detectors where readings are committed: what is told of a home, and that neither the order of arrival nor
 //! seals and kills make a difference to it.
 
+mod leaky_home;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,49 +11,9 @@ use gateway::clock::{Clock, ManualClock};
 use gateway::config::Config;
 use gateway::ingest::Site;
 use gateway::store::{Options, Store};
-use gateway::watch::Answered;
+use gateway::watch::{Answered, Kind};
+use leaky_home::{DAY, HOME, QUARTER, Reading, START, home};
 use proptest::prelude::*;
-
-const START: i64 = 1_780_272_000_000; // 2026-06-01T00:00:00Z
-const QUARTER: i64 = 900_000;
-const DAY: i64 = 96 * QUARTER;
-
-const HOME: &str = r#"
-    [site]
-    timezone = "Europe/Athens"
-    [time]
-    clock = "event"
-    [[source]]
-    topic = "s/#"
-    sensor = "/n"
-    time = "/t"
-    [[sensor]]
-    name = "Wtot"
-    kind = "meter"
-    unit = "m³"
-    [[sensor]]
-    name = "W1"
-    kind = "delta"
-    unit = "L"
-    interval = "15m"
-    [[sensor]]
-    name = "Flood"
-    kind = "gauge"
-    [[balance]]
-    name = "water"
-    meter = "Wtot"
-    parts = ["W1"]
-    [[detector]]
-    kind = "flag"
-    subject = "Flood"
-    flag = "flood"
-    [[detector]]
-    kind = "persist"
-    subject = "W*"
-    dwell = "1h"
-    [alert]
-    water_tariff = 4.0
-"#;
 
 struct House {
     directory: tempfile::TempDir,
@@ -118,30 +80,6 @@ fn open(directory: &Path, config: &Arc<Config>, clock: &Clock) -> (Store, Site) 
     (store, site)
 }
 
-type Reading = (&'static str, i64, String);
-
-/// A home that rests at night, with 6 L/h on the main from a day on.
-fn home(days: i64, leak_from: i64) -> Vec<Reading> {
-    let (mut litres, mut all) = (100_000_i64, Vec::new());
-    for slot in 1..=days * 96 {
-        let at_ms = START + slot * QUARTER;
-        let used = match slot % 96 {
-            0..24 => 0,
-            hour => (hour * 31 + slot * 17) % 7,
-        };
-        litres += used;
-        let leaked = (slot - leak_from * 96).max(0) * 3 / 2;
-        let total = litres + leaked;
-        all.push((
-            "Wtot",
-            at_ms,
-            format!("{}.{:03}", total / 1000, total % 1000),
-        ));
-        all.push(("W1", at_ms, format!("{}", used.min(2))));
-    }
-    all
-}
-
 fn ids(claims: &[Claim]) -> Vec<&str> {
     claims.iter().map(|claim| claim.id.as_str()).collect()
 }
@@ -180,7 +118,7 @@ fn a_leak_on_the_main_is_told_once_with_its_place_its_flow_and_its_cost() {
     let id = leak.id.clone();
     assert_eq!(house.site().dwell_ms(&id), 3_600_000);
     assert!(ids(&house.standing()).contains(&"persist-Wtot"));
-    assert!(matches!(house.site().normal(&id), Answered::Taken(_)));
+    assert_eq!(house.site().normal(&id), Answered::Taken);
     assert_eq!(
         house.site().normal(&AlertId::new("persist", "nobody")),
         Answered::Unheard
@@ -247,6 +185,37 @@ fn a_part_that_comes_before_its_meter_moves_into_the_balance() {
     }
     assert_eq!(house.standing(), other.standing());
     assert!(ids(&house.standing()).contains(&"persist-water"));
+}
+
+#[test]
+fn where_every_detector_is_switched_off_no_house_is_kept_and_nothing_is_told() {
+    // A flag is watched where it is configured.
+    let kinds = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Flag);
+    let off = |kind: Kind| {
+        format!(
+            "[[detector]]\nkind = \"{}\"\nenabled = false\n",
+            kind.word()
+        )
+    };
+    let silenced: Vec<String> = kinds.map(off).collect();
+    let (head, _) = HOME.split_once("[[detector]]").expect("it tunes some");
+    let mut house = House::new(&format!("{head}{}", silenced.concat()));
+    let mut told = Vec::new();
+    for day in home(5, 2).chunks(192) {
+        told.extend(house.commit(day));
+    }
+    house.seal();
+    let (store, _) = house.open.as_ref().expect("open");
+    assert_eq!(store.houses().expect("read").len(), 0);
+    assert_eq!((told, house.standing()), (Vec::new(), Vec::new()));
+    // Left on, they are kept.
+    let mut house = House::new(HOME);
+    for day in home(5, 2).chunks(192) {
+        let _told = house.commit(day);
+    }
+    house.seal();
+    let (store, _) = house.open.as_ref().expect("open");
+    assert_eq!(store.houses().expect("read").len(), 1);
 }
 
 fn cases() -> u32 {

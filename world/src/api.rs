@@ -10,6 +10,7 @@ use crate::PATIENCE;
 #[derive(Clone, Debug)]
 pub struct Api {
     client: reqwest::Client,
+    address: SocketAddr,
     base: String,
 }
 
@@ -23,8 +24,15 @@ impl Api {
         let client = reqwest::Client::builder().timeout(PATIENCE).no_proxy();
         Self {
             client: client.build().expect("HTTP without TLS needs nothing"),
+            address,
             base: format!("http://{address}"),
         }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The JSON at a path such as `/api/v1/status`.
@@ -42,6 +50,23 @@ impl Api {
             "{asked}: {status} {}",
             String::from_utf8_lossy(&body)
         );
+        serde_json::from_slice(&body).unwrap_or_else(|why| panic!("{asked}: {why}"))
+    }
+
+    /// Sends JSON to a path such as `/api/v1/alerts/persist-Wtot/ack`; the JSON of the answer.
+    ///
+    /// # Panics
+    /// When there is no answer, or a refusal.
+    pub async fn post(&self, path: &str, body: &'static str) -> Value {
+        let asked = format!("{}{path}", self.base);
+        let request = self.client.post(&asked).body(body);
+        let request = request.header("content-type", "application/json");
+        let answer = request.send().await;
+        let answer = answer.unwrap_or_else(|why| panic!("{asked}: {why}"));
+        let (status, body) = (answer.status(), answer.bytes().await);
+        let body = body.unwrap_or_else(|why| panic!("{asked}: {why}"));
+        let text = String::from_utf8_lossy(&body);
+        assert!(status.is_success(), "{asked}: {status} {text}");
         serde_json::from_slice(&body).unwrap_or_else(|why| panic!("{asked}: {why}"))
     }
 

@@ -61,6 +61,14 @@ impl Outbox for Memory {
             .collect())
     }
 
+    fn meant(&self, _: &str) -> Result<Vec<u64>, Infallible> {
+        Ok(Vec::new())
+    }
+
+    async fn mean(&self, _: &str, _: &[u64]) -> Result<(), Infallible> {
+        Ok(())
+    }
+
     async fn sent(&self, channel: &str, seqs: &[u64]) -> Result<(), Infallible> {
         let mut notices = self.notices.lock().expect("nobody panics with it");
         notices.retain(|(name, seq), _| name != channel || !seqs.contains(seq));

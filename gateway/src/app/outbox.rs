@@ -43,6 +43,14 @@ impl StoredOutbox {
         }
     }
 
+    async fn ask(&self, order: Order) -> Result<Result<(), Refusal>, OutboxError> {
+        let (command, answered) = Command::new(order);
+        let sending = self.commands.send(command).await;
+        sending.map_err(|_| OutboxError::Stopping)?;
+        let answer = answered.await.map_err(|_| OutboxError::Stopping)?;
+        Ok(answer.map(|_nothing_of_readings| ()))
+    }
+
     fn sent(&self) -> MutexGuard<'_, BTreeMap<String, BTreeSet<u64>>> {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -64,6 +72,25 @@ impl Outbox for StoredOutbox {
         Ok(held.chain(unwritten).take(most).collect())
     }
 
+    fn meant(&self, channel: &str) -> Result<Vec<u64>, OutboxError> {
+        match self.view.meant(channel) {
+            Err(_) if self.alerts.volatile.speaks() => Ok(Vec::new()),
+            meant => Ok(meant?),
+        }
+    }
+
+    async fn mean(&self, channel: &str, seqs: &[u64]) -> Result<(), OutboxError> {
+        let order = Order::Mean {
+            channel: channel.to_owned(),
+            seqs: seqs.to_vec(),
+        };
+        match self.ask(order).await? {
+            // What is said from memory is not in the journal either.
+            Ok(()) | Err(Refusal::Outage(_) | Refusal::Store(_)) => Ok(()),
+            Err(refusal) => Err(OutboxError::Refused(refusal)),
+        }
+    }
+
     async fn sent(&self, channel: &str, seqs: &[u64]) -> Result<(), OutboxError> {
         let kept = self.alerts.volatile.sent(channel, seqs);
         let seqs: Vec<u64> = {
@@ -75,14 +102,12 @@ impl Outbox for StoredOutbox {
         if seqs.is_empty() {
             return Ok(());
         }
-        let (command, answered) = Command::new(Order::Sent {
+        let order = Order::Sent {
             channel: channel.to_owned(),
             seqs: seqs.clone(),
-        });
-        let sending = self.commands.send(command).await;
-        sending.map_err(|_| OutboxError::Stopping)?;
-        match answered.await.map_err(|_| OutboxError::Stopping)? {
-            Ok(_) => {
+        };
+        match self.ask(order).await? {
+            Ok(()) => {
                 if let Some(all) = self.sent().get_mut(channel) {
                     all.retain(|seq| !seqs.contains(seq));
                 }

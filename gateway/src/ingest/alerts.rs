@@ -35,6 +35,8 @@ pub struct Alerts {
     waiting: BTreeMap<String, BTreeSet<u64>>,
     /// Entries of the outbox that are to go with the next commit.
     done: Vec<(String, u64)>,
+    /// What is to go as one message, to be written with the next commit.
+    meant: Vec<(String, Vec<u64>)>,
     /// What the commit at hand writes.
     writes: Vec<AlertWrite>,
     /// The numbers that notices said from memory have in the journal, once it is written.
@@ -100,6 +102,7 @@ impl Alerts {
             more: watch::Sender::default(),
             waiting: BTreeMap::new(),
             done: Vec::new(),
+            meant: Vec::new(),
             writes: Vec::new(),
             numbers: BTreeMap::new(),
             spoken: None,
@@ -238,6 +241,7 @@ impl Alerts {
                 tracing::info!(%id, ?action, by, ?acted, "an alert was answered");
             }
             Order::Sent { channel, seqs } => self.sent(channel, seqs),
+            Order::Mean { channel, seqs } => self.mean(channel, seqs),
             Order::Correct { .. } | Order::AcceptLate { .. } | Order::Users(_) => {}
         }
         Ok(())
@@ -252,6 +256,16 @@ impl Alerts {
         self.done.extend(held.map(|seq| (channel.to_owned(), *seq)));
     }
 
+    /// These are one message for a channel; what is said from memory alone is nothing to be written.
+    fn mean(&mut self, channel: &str, seqs: &[u64]) {
+        let waits = self.waiting.get(channel);
+        let held = |seq: &u64| waits.is_some_and(|waits| waits.contains(seq));
+        let seqs: Vec<u64> = seqs.iter().copied().filter(held).collect();
+        if !seqs.is_empty() {
+            self.meant.push((channel.to_owned(), seqs));
+        }
+    }
+
     /// What is to be said and written now.
     pub fn written(&self) -> Written {
         self.book.written()
@@ -263,6 +277,9 @@ impl Alerts {
         let done = self.done.drain(..);
         self.writes
             .extend(done.map(|(channel, seq)| AlertWrite::Done { channel, seq }));
+        let meant = self.meant.drain(..);
+        self.writes
+            .extend(meant.map(|(channel, seqs)| AlertWrite::Mean { channel, seqs }));
         let alerts = written.alerts.iter().cloned().map(Box::new);
         self.writes.extend(alerts.map(AlertWrite::Set));
         let removed = written.removed.iter().cloned();
@@ -340,7 +357,11 @@ impl Alerts {
                         self.dropped.fetch_add(1, Relaxed);
                     }
                 }
-                AlertWrite::Set(_) | AlertWrite::Drop(_) | AlertWrite::Notice(_) => {}
+                AlertWrite::Set(_)
+                | AlertWrite::Drop(_)
+                | AlertWrite::Notice(_)
+                | AlertWrite::House(_)
+                | AlertWrite::Mean { .. } => {}
             }
         }
         self.book.keep();
@@ -355,6 +376,7 @@ impl Alerts {
     pub(super) fn lost(&mut self) {
         self.writes.clear();
         self.done.clear();
+        self.meant.clear();
         self.numbers.clear();
         match self.spoken.take() {
             // What was said from memory was said: it goes on from there.

@@ -39,6 +39,13 @@ pub enum Order {
         /// Who: the name of a user, or a word for where it came from.
         by: String,
     },
+    /// Notices go to a channel as one message, and do so again if it has to be sent again.
+    Mean {
+        /// Its name.
+        channel: String,
+        /// The notices' places in the journal.
+        seqs: Vec<u64>,
+    },
     /// A channel has been sent notices, or they are too old for it: they wait for it no longer.
     Sent {
         /// Its name.

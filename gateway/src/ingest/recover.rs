@@ -94,6 +94,7 @@ impl<O: Observer> Writer<O> {
             Order::Correct { .. }
             | Order::AcceptLate { .. }
             | Order::Users(_)
+            | Order::Mean { .. }
             | Order::Sent { .. } => false,
         };
         if is_answer {

@@ -20,8 +20,8 @@ use crate::clock::{Beat, Clock, Pace};
 use crate::config::{ClockMode, Config};
 use crate::source::{Decoded, Reason, Stamped, Verdict};
 use crate::store::{
-    BrokerWrite, Changed, Committed, Fate, Flag, Group, KeptHouse, Letter, Logged, Seal, Sealed,
-    Store, StoreError, Waiting,
+    AlertWrite, BrokerWrite, Changed, Committed, Fate, Flag, Group, KeptHouse, Letter, Logged,
+    Seal, Sealed, Store, StoreError, Waiting,
 };
 use crate::watch::{Answered, Watch, What};
 use engine::{
@@ -58,8 +58,6 @@ pub struct Site {
     told: Vec<Told>,
     /// At which seal each house was kept last, and with which newest noon-day.
     kept: FxHashMap<String, (u64, Option<Day>)>,
-    /// "This was normal" was said, and no seal has kept it yet.
-    has_answer: bool,
     /// Readings that wait until the clock is trusted, by arrival.
     waiting: VecDeque<Waiting>,
     /// What the last reading without a time of its own was stamped with, by sensor.
@@ -111,26 +109,10 @@ impl Site {
         self.watch.standing()
     }
 
-    /// "This was normal": what an alert claims needs more from now on.
+    /// "This was normal": what an alert claims needs more from now on. The next commit keeps that.
     pub fn normal(&mut self, alert: &AlertId) -> Answered {
         let at_ms = self.now.stamp_ms.unwrap_or(self.now.wall_ms);
-        let answered = self.watch.answer(alert, at_ms);
-        match answered {
-            Answered::Taken(at) => {
-                let mut houses = self.watch.houses();
-                if let Some((_, name, _)) = houses.find(|(place, _, _)| *place == at) {
-                    self.kept.remove(name);
-                }
-                self.has_answer = true;
-            }
-            Answered::Unheard => {}
-        }
-        answered
-    }
-
-    /// Whether somebody answered since the last seal what only the next one keeps.
-    pub(super) fn has_answer(&self) -> bool {
-        self.has_answer
+        self.watch.answer(alert, at_ms)
     }
 
     /// What can be said of the last night of a sensor or a balance.
@@ -407,11 +389,15 @@ impl Site {
         if self.group.next_seq == self.group.first_seq && unchanged {
             return Ok(None);
         }
-        let committed = if self.users.is_empty() {
+        let answered = self.watch.answered(self.group.next_seq).map(Box::new);
+        let answered = answered.map(AlertWrite::House).map(BrokerWrite::Alert);
+        let answered: Vec<BrokerWrite> = answered.collect();
+        let committed = if self.users.is_empty() && answered.is_empty() {
             store.commit(&self.group, rows)?
         } else {
-            store.commit(&self.group, &[rows, &self.users].concat())?
+            store.commit(&self.group, &[rows, &self.users, &answered].concat())?
         };
+        self.watch.kept_answers();
         self.announce(store);
         Ok(Some(committed))
     }
@@ -491,7 +477,6 @@ impl Site {
             let newest = newest.and_then(|(_, _, newest)| newest);
             self.kept.insert(house.name, (sealed.seal, newest));
         }
-        self.has_answer = false;
         self.engine.hand_over(DAYS_KEPT);
         Ok(sealed)
     }

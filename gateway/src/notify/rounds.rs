@@ -57,6 +57,8 @@ pub(super) struct Rounds {
     failures: u32,
     failing_since: Option<Instant>,
     is_told: bool,
+    /// What waited at the start follows the message that may be there already without a pause.
+    resumes: bool,
     /// The receiver may have these already: they are sent again together or not at all, under the same key.
     together: BTreeSet<u64>,
     /// The most that a message may hold: fewer while their content is refused.
@@ -90,6 +92,7 @@ impl Default for Rounds {
             failures: 0,
             failing_since: None,
             is_told: false,
+            resumes: false,
             together: BTreeSet::new(),
             most: BUNDLE_MOST,
             aside: BTreeSet::new(),
@@ -101,6 +104,17 @@ impl Rounds {
     /// How many notices must be looked at to find some that can be sent.
     pub(super) fn reach(&self) -> usize {
         BUNDLE_MOST + self.aside.len()
+    }
+
+    /// Begins after a stop: what was `meant` as one message may be there, or the oldest alone where nobody said.
+    pub(super) fn resume(&mut self, meant: &[u64], waiting: &[Notice]) {
+        let oldest = waiting.first().map(|notice| notice.seq);
+        self.together = if meant.is_empty() {
+            oldest.into_iter().collect()
+        } else {
+            meant.iter().copied().collect()
+        };
+        self.resumes = !self.together.is_empty();
     }
 
     /// What to do about the notices that wait, oldest first.
@@ -138,7 +152,7 @@ impl Rounds {
             Turn::None
         };
         *self = Self {
-            gather_until: Some(began + GROUP_FOR),
+            gather_until: (!self.resumes).then_some(began + GROUP_FOR),
             aside: std::mem::take(&mut self.aside),
             ..Self::default()
         };
@@ -285,6 +299,25 @@ mod tests {
         };
         assert_eq!(again(Taken::Perhaps), [1, 2]);
         assert_eq!(again(Taken::No), [1, 2, 3]);
+    }
+
+    #[test]
+    fn after_a_stop_the_message_that_may_be_there_goes_first_and_the_rest_at_once_after_it() {
+        let now = Instant::now();
+        let after_a_stop = |meant: &[u64]| {
+            let mut rounds = Rounds::default();
+            rounds.resume(meant, &notices(1..=4));
+            let first = sent(&rounds.next(notices(1..=4), now));
+            assert_eq!(rounds.delivered(now), Turn::None);
+            let left = (1..=4).filter(|seq| !first.contains(seq));
+            let then = sent(&rounds.next(notices(left), now));
+            assert_eq!(rounds.delivered(now), Turn::None);
+            let gathered = Next::Wait(now + GROUP_FOR);
+            assert_eq!(rounds.next(notices([5]), now), gathered);
+            (first, then)
+        };
+        assert_eq!(after_a_stop(&[]), (vec![1], vec![2, 3, 4]));
+        assert_eq!(after_a_stop(&[1, 2]), (vec![1, 2], vec![3, 4]));
     }
 
     #[test]

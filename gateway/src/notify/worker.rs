@@ -113,6 +113,7 @@ impl Couriers {
                 seams: seams.clone(),
                 rounds: Rounds::default(),
                 unnoted: BTreeSet::new(),
+                meant: None,
                 counted: Arc::clone(&counted),
             };
             couriers.counted.insert(channel.name.clone(), counted);
@@ -152,6 +153,8 @@ struct Worker<O, C> {
     rounds: Rounds,
     /// Sent, and not noted as sent: the outbox could not be written.
     unnoted: BTreeSet<u64>,
+    /// What the outbox says was meant as one message, as far as it waits; `None`: it was not asked yet.
+    meant: Option<Vec<u64>>,
     dice: StdRng,
     counted: Arc<Counted>,
 }
@@ -164,7 +167,14 @@ impl<O: Outbox, C: Carrier> Worker<O, C> {
             let mut more = pin!(outbox.more().fuse());
             let _came_already = poll_immediate(more.as_mut()).await;
             let next = match self.waiting().await {
-                Ok(waiting) => self.rounds.next(waiting, Instant::now()),
+                Ok(waiting) => {
+                    let oldest = waiting.first().map(|notice| notice.seq);
+                    let next = self.rounds.next(waiting, Instant::now());
+                    if let Next::Send(notices) = &next {
+                        self.mean(notices, oldest).await;
+                    }
+                    next
+                }
                 Err(error) => {
                     tracing::warn!(
                         channel = self.name,
@@ -208,6 +218,12 @@ impl<O: Outbox, C: Carrier> Worker<O, C> {
         if !old.is_empty() {
             self.give_up(&old).await;
         }
+        if self.meant.is_none() {
+            let mut meant = self.outbox.meant(&self.name)?;
+            meant.retain(|seq| fresh.iter().any(|notice| notice.seq == *seq));
+            self.rounds.resume(&meant, &fresh);
+            self.meant = Some(meant);
+        }
         Ok(fresh)
     }
 
@@ -224,6 +240,29 @@ impl<O: Outbox, C: Carrier> Worker<O, C> {
             .fetch_add(old.len() as u64, Ordering::Relaxed);
         self.note(old.iter().map(|notice| notice.seq).collect())
             .await;
+    }
+
+    /// Says which notices are one message before it is sent, so that it has the same key after a kill. Of the oldest
+    /// alone that is known without a word: the first alert of a quiet channel waits for no disk.
+    async fn mean(&mut self, notices: &[Notice], oldest: Option<u64>) {
+        let seqs: Vec<u64> = notices.iter().map(|notice| notice.seq).collect();
+        let meant = self.meant.get_or_insert_default();
+        let is_known = if meant.is_empty() {
+            seqs.len() == 1 && seqs.first().copied() == oldest
+        } else {
+            *meant == seqs
+        };
+        if is_known {
+            return;
+        }
+        match self.outbox.mean(&self.name, &seqs).await {
+            Ok(()) => *meant = seqs,
+            Err(error) => tracing::warn!(
+                channel = self.name,
+                "cannot note which alerts are one message ({}): they may come twice if the gateway stops now",
+                chain(&error)
+            ),
+        }
     }
 
     async fn send(&mut self, notices: Vec<Notice>) {
@@ -287,7 +326,11 @@ impl<O: Outbox, C: Carrier> Worker<O, C> {
         }
         let all: Vec<u64> = self.unnoted.iter().copied().collect();
         match self.outbox.sent(&self.name, &all).await {
-            Ok(()) => self.unnoted.clear(),
+            Ok(()) => {
+                let meant = self.meant.get_or_insert_default();
+                meant.retain(|seq| !all.contains(seq));
+                self.unnoted.clear();
+            }
             Err(error) => tracing::warn!(
                 channel = self.name,
                 "cannot note which alerts were sent ({}): they are sent again if the gateway stops now",

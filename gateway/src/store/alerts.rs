@@ -15,6 +15,8 @@ use serde::de::DeserializeOwned;
 
 use super::bytes::{self, Damage};
 use super::error::Fault;
+use super::house::KeptHouse;
+use super::houses;
 use super::rows;
 use super::tables::{ALERTS, JOURNAL, OUTBOX};
 use crate::alert::{AlertId, Kept, Notice};
@@ -25,6 +27,9 @@ const FORMAT: u8 = 1;
 pub const JOURNAL_MOST: u64 = 10_000;
 /// A notice stays for so long, counted back from the newest. The newest always stays: its number is known by it.
 pub const JOURNAL_AGE_MS: i64 = 400 * 86_400_000;
+
+/// In the outbox: the place of the message that a channel was sent last. The journal begins at 1.
+const MEANT: u64 = 0;
 
 /// A change to alerts, their journal or their outbox.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +48,15 @@ pub enum AlertWrite {
         seq: u64,
         /// Since when, ms since 1970 UTC.
         at_ms: i64,
+    },
+    /// A house of detectors is this: it was answered something, which is in no reading.
+    House(Box<KeptHouse>),
+    /// These notices go to a channel as one message from now on, whoever sends it.
+    Mean {
+        /// The channel's name.
+        channel: String,
+        /// The notices' places in the journal, in order.
+        seqs: Vec<u64>,
     },
     /// A notice waits for a channel no longer.
     Done {
@@ -92,6 +106,11 @@ pub(super) fn apply(txn: &WriteTransaction, write: &AlertWrite) -> Result<(), Fa
             let key = (channel.as_str(), *seq);
             txn.open_table(OUTBOX)?
                 .insert(key, rows::pack_opaque(&at).as_slice())?;
+        }
+        AlertWrite::House(kept) => houses::keep(txn, std::slice::from_ref(kept.as_ref()))?,
+        AlertWrite::Mean { channel, seqs } => {
+            let key = (channel.as_str(), MEANT);
+            txn.open_table(OUTBOX)?.insert(key, pack(seqs).as_slice())?;
         }
         AlertWrite::Done { channel, seq } => {
             txn.open_table(OUTBOX)?.remove((channel.as_str(), *seq))?;
@@ -158,7 +177,7 @@ pub(super) fn outbox(
     let (Some(outbox), Some(journal)) = (if_there(txn, OUTBOX)?, if_there(txn, JOURNAL)?) else {
         return Ok(found);
     };
-    for entry in outbox.range((channel, 0)..=(channel, u64::MAX))? {
+    for entry in outbox.range((channel, MEANT + 1)..=(channel, u64::MAX))? {
         if found.len() == most {
             break;
         }
@@ -171,6 +190,17 @@ pub(super) fn outbox(
     Ok(found)
 }
 
+/// The notices that were to go to `channel` as one message: they may be there. Empty: nobody said.
+pub(super) fn meant(txn: &ReadTransaction, channel: &str) -> Result<Vec<u64>, Fault> {
+    let Some(table) = if_there(txn, OUTBOX)? else {
+        return Ok(Vec::new());
+    };
+    let key = (channel, MEANT);
+    let found = table.get(key)?;
+    let seqs = found.map(|value| unpack("outbox", key, value.value()));
+    Ok(seqs.transpose()?.unwrap_or_default())
+}
+
 /// What waits for each channel: the notices' places in the journal.
 pub(super) fn waiting(txn: &ReadTransaction) -> Result<BTreeMap<String, Vec<u64>>, Fault> {
     let mut found: BTreeMap<String, Vec<u64>> = BTreeMap::new();
@@ -178,6 +208,9 @@ pub(super) fn waiting(txn: &ReadTransaction) -> Result<BTreeMap<String, Vec<u64>
         for entry in table.iter()? {
             let (key, _) = entry?;
             let (channel, seq) = key.value();
+            if seq == MEANT {
+                continue;
+            }
             found.entry(channel.to_owned()).or_default().push(seq);
         }
     }

@@ -360,6 +360,13 @@ impl View {
             .read("read the outbox", |txn| alerts::outbox(txn, channel, most))
     }
 
+    /// The notices that were to go to a channel as one message, by their places in the journal; some may wait no
+    /// longer.
+    pub fn meant(&self, channel: &str) -> Result<Vec<u64>, StoreError> {
+        self.shared
+            .read("read the outbox", |txn| alerts::meant(txn, channel))
+    }
+
     /// What waits for each channel that anything waits for: places in the journal, in order.
     pub fn waiting_notices(&self) -> Result<BTreeMap<String, Vec<u64>>, StoreError> {
         self.shared.read("read the outbox", alerts::waiting)

@@ -73,6 +73,18 @@ impl Kind {
         }
     }
 
+    /// Those that look at a house; the others look at a sensor by itself.
+    pub const OF_HOUSES: [Self; 8] = [
+        Self::Persist,
+        Self::Commissioning,
+        Self::HighFlow,
+        Self::Away,
+        Self::Balance,
+        Self::Daily,
+        Self::BaseLoad,
+        Self::DayShock,
+    ];
+
     /// The detector of that word.
     #[must_use]
     pub fn of_word(word: &str) -> Option<Self> {
@@ -106,6 +118,13 @@ impl Settings {
     #[must_use]
     pub fn watches(&self, kind: Kind, subject: &str) -> bool {
         self.tuning.is_enabled(kind.word(), subject)
+    }
+
+    /// Whether anything that looks at a house watches a series of this name.
+    #[must_use]
+    pub fn watches_at_all(&self, series: &str) -> bool {
+        let mut kinds = Kind::OF_HOUSES.into_iter();
+        kinds.any(|kind| self.watches(kind, series))
     }
 
     /// How long a detector's claims about a subject hold before they are said, ms.

@@ -12,13 +12,14 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use engine::detect::HouseState;
 use engine::{
     Aggregate, BalanceId, Day, DayRow, DiffKind, DiffRow, EventTime, RestRow, SensorDay, SensorId,
 };
 use gateway::alert::{Alert, AlertId, Claim, Kept, Notice, Severity, State, What};
 use gateway::store::{
-    AlertWrite, BrokerWrite, Checkpoint, Counters, Fate, Flag, Group, LateRow, Letter, Logged,
-    Options, Seal, SensorState, Store, StoreError, StoredReading, Totals, UserRow, Waiting,
+    AlertWrite, BrokerWrite, Checkpoint, Counters, Fate, Flag, Group, KeptHouse, LateRow, Letter,
+    Logged, Options, Seal, SensorState, Store, StoreError, StoredReading, Totals, UserRow, Waiting,
 };
 use redb::StorageBackend;
 
@@ -331,9 +332,24 @@ impl Step {
                     forget_before_ms: drop_before.map(|_| START_MS + i64::from(*turn) - 3),
                     kept_from: &|_, day| day,
                 };
-                store.seal(seal).map(|_proof| ())
+                let houses = [house(*turn, store.next_seq())];
+                store.seal_with(seal, &houses).map(|_proof| ())
             }
         }
+    }
+}
+
+/// One of two houses, which is different in each turn.
+fn house(turn: i32, next_seq: u64) -> KeptHouse {
+    KeptHouse {
+        name: format!("home{}/water", turn % 2),
+        next_seq,
+        fingerprint: u64::MAX,
+        answers: vec![(turn % 3 == 0, Vec::new())],
+        state: HouseState {
+            movements: (0..i64::from(turn)).map(|n| START_MS + n).collect(),
+            ..HouseState::default()
+        },
     }
 }
 
@@ -554,11 +570,20 @@ fn random_alerts(dice: &mut Dice, seq: u64) -> Vec<BrokerWrite> {
                 at_ms: START_MS,
             },
         ],
-        1 => vec![AlertWrite::Done {
-            channel,
-            seq: dice.roll(seq + 1),
-        }],
-        2 => vec![AlertWrite::Drop(kept.alert.claim.id)],
+        1 => vec![
+            AlertWrite::Mean {
+                channel: channel.clone(),
+                seqs: vec![seq, seq + 1],
+            },
+            AlertWrite::Done {
+                channel,
+                seq: dice.roll(seq + 1),
+            },
+        ],
+        2 => vec![
+            AlertWrite::House(Box::new(house(3, seq))),
+            AlertWrite::Drop(kept.alert.claim.id),
+        ],
         _ => Vec::new(),
     };
     writes.into_iter().map(BrokerWrite::Alert).collect()
@@ -588,6 +613,8 @@ pub struct Snapshot {
     alerts: Vec<Kept>,
     journal: Vec<Notice>,
     outbox: std::collections::BTreeMap<String, Vec<u64>>,
+    meant: Vec<Vec<u64>>,
+    houses: Vec<KeptHouse>,
 }
 
 impl Snapshot {
@@ -633,6 +660,16 @@ impl Snapshot {
             alerts: view.alerts().unwrap(),
             journal: view.journal(0, usize::MAX).unwrap(),
             outbox: view.waiting_notices().unwrap(),
+            meant: ["c0", "c1"]
+                .iter()
+                .map(|c| view.meant(c).unwrap())
+                .collect(),
+            houses: store
+                .houses()
+                .unwrap()
+                .into_keys()
+                .map(|name| store.house(&name).unwrap().unwrap())
+                .collect(),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! A receiver of alerts that misbehaves as it is told: it takes requests apart itself, and owes nothing to the
 //! gateway's HTTP.
 
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};

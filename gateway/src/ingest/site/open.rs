@@ -73,7 +73,6 @@ impl Site {
             watch: Watch::new(Settings::from(&*config)),
             told: Vec::new(),
             kept: FxHashMap::default(),
-            has_answer: false,
             waiting: store.waiting()?.into(),
             stamped: FxHashMap::default(),
             pace: Pace::at(clock.wall_ms(), clock.uptime_ms()),

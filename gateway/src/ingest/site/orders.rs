@@ -49,7 +49,7 @@ impl Site {
                 self.answered(id, *action);
                 Vec::new()
             }
-            Order::Sent { .. } => return Ok(Ok(outcome)),
+            Order::Sent { .. } | Order::Mean { .. } => return Ok(Ok(outcome)),
         };
         for reading in readings {
             let admission = self.engine.overrule(reading, &mut &*store)?;
@@ -78,7 +78,7 @@ impl Site {
     fn answered(&mut self, id: &AlertId, action: Action) {
         match action {
             Action::Normal => match self.normal(id) {
-                Answered::Taken(_) => {}
+                Answered::Taken => {}
                 Answered::Unheard => tracing::debug!(%id, "no detector needs more from now on"),
             },
             Action::Acknowledge | Action::Snooze(_) => {}

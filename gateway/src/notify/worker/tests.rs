@@ -19,6 +19,7 @@ struct DiskFull;
 #[derive(Default)]
 struct Memory {
     notices: Mutex<BTreeMap<u64, Notice>>,
+    meant: Mutex<Vec<u64>>,
     came: Notify,
     is_full: std::sync::atomic::AtomicBool,
 }
@@ -43,6 +44,15 @@ impl Outbox for Memory {
     fn waiting(&self, _: &str, most: usize) -> Result<Vec<Notice>, DiskFull> {
         let notices = self.notices.lock().expect("no panic");
         Ok(notices.values().take(most).cloned().collect())
+    }
+
+    fn meant(&self, _: &str) -> Result<Vec<u64>, DiskFull> {
+        Ok(self.meant.lock().expect("no panic").clone())
+    }
+
+    async fn mean(&self, _: &str, seqs: &[u64]) -> Result<(), DiskFull> {
+        *self.meant.lock().expect("no panic") = seqs.to_vec();
+        Ok(())
     }
 
     async fn sent(&self, _: &str, seqs: &[u64]) -> Result<(), DiskFull> {
@@ -123,10 +133,15 @@ struct Scene {
 }
 
 fn scene() -> Scene {
+    on(Arc::new(Memory::default()))
+}
+
+/// A worker on an outbox that another may have left.
+fn on(outbox: Arc<Memory>) -> Scene {
     let (clock, hand) = Clock::manual(NOW_MS);
     let turns: Arc<Mutex<Vec<Option<Failing>>>> = Arc::default();
     let told = Arc::clone(&turns);
-    let (outbox, receiver) = (Arc::new(Memory::default()), Receiver::default());
+    let receiver = Receiver::default();
     let counted = Arc::new(Counted::default());
     let worker = Worker {
         name: "phone".to_owned(),
@@ -141,6 +156,7 @@ fn scene() -> Scene {
         },
         rounds: Rounds::default(),
         unnoted: BTreeSet::new(),
+        meant: None,
         dice: StdRng::seed_from_u64(1),
         counted: Arc::clone(&counted),
     };
@@ -176,6 +192,38 @@ async fn the_first_notice_goes_at_once_and_those_within_30_s_of_it_go_as_one() {
         [5, 5 + GROUP_FOR.as_secs()]
     );
     assert_eq!((scene.outbox.left(), scene.counted.sent()), (0, 5));
+}
+
+/// What the first worker sent, and what one that starts where it was stopped by force sends within a second.
+async fn stopped_by_force_while_sending(first: &[u64], then: &[u64]) -> (Vec<String>, Vec<String>) {
+    let killed = scene();
+    for seq in first {
+        killed.outbox.put(*seq);
+    }
+    // Its last message hangs.
+    pass(1).await;
+    killed.receiver.0.lock().expect("no panic").takes = Duration::from_secs(1 << 30);
+    for seq in then {
+        killed.outbox.put(*seq);
+    }
+    pass(100).await;
+    killed.outbox.put(100);
+    let scene = on(Arc::clone(&killed.outbox));
+    pass(1).await;
+    (killed.receiver.keys(), scene.receiver.keys())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_was_on_its_way_when_the_power_failed_is_the_same_one_after_it() {
+    let (before, after) = stopped_by_force_while_sending(&[1], &[2, 3]).await;
+    assert_eq!((before.len(), after.len()), (2, 2), "{before:?} {after:?}");
+    assert_eq!(before[1], after[0], "the two go together");
+    let (before, after) = stopped_by_force_while_sending(&[], &[1]).await;
+    assert_eq!((before.len(), after.len()), (1, 2), "{before:?} {after:?}");
+    assert_eq!(
+        before[0], after[0],
+        "the one goes alone, of which nobody said anything"
+    );
 }
 
 #[tokio::test(start_paused = true)]
