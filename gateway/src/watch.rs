@@ -288,6 +288,18 @@ impl Watch {
         self.silences.availability(id, availability);
     }
 
+    /// What sensors said before now may have been heard by nobody: none of them is silent for that. By site time that
+    /// passes by itself; a clock of readings stands still while nobody hears.
+    pub fn listen(&mut self) {
+        self.silences.listen();
+    }
+
+    /// A sensor was said to be silent from this time on, ms UTC, before the past was [recalled](Self::recall): it
+    /// still is, where it has not spoken since.
+    pub fn said_silent(&mut self, id: SensorId, raised_ms: i64, now_ms: i64) {
+        self.silences.said(id, raised_ms, now_ms);
+    }
+
     /// Everything that stands.
     #[must_use]
     pub fn standing(&self) -> Vec<Claim> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gateway::alert::{AlertId, Claim, Severity, Told};
-use gateway::clock::{Clock, ManualClock};
+use gateway::clock::{Clock, ManualClock, Trust};
 use gateway::config::Config;
 use gateway::ingest::Site;
 use gateway::store::{Options, Store};
@@ -221,10 +221,50 @@ fn a_sensor_is_silent_after_three_intervals_by_the_clock_alone_and_until_it_spea
     };
     assert_eq!(claim.id.as_str(), "silent-W1");
     assert_eq!(house.commit(&[]), []);
-    house.kill();
-    assert_eq!(ids(&house.standing()), ["silent-W1"]);
     let told = house.commit(&[("W1", START + 45 * 60_000, "1".into())]);
     assert!(matches!(told.as_slice(), [Told::Cleared(_, _)]), "{told:?}");
+}
+
+#[test]
+fn nobody_is_silent_for_what_was_said_while_the_gateway_was_away() {
+    let wall = HOME.replace("\"event\"", "\"wall\"");
+    let mut house = House::new(&wall);
+    assert_eq!(house.commit(&[("W1", START, "1".into())]), []);
+    house.hand.advance(600 * 60_000);
+    house.kill();
+    assert_eq!(house.commit(&[]), []);
+    assert_eq!(house.standing(), []);
+    // Its three intervals are over 45 minutes after the gateway came back.
+    house.hand.advance(44 * 60_000);
+    assert_eq!(house.commit(&[]), []);
+    house.hand.advance(60_000);
+    let told = house.commit(&[]);
+    let [Told::Raised(claim)] = told.as_slice() else {
+        panic!("{told:?}");
+    };
+    assert_eq!(claim.id.as_str(), "silent-W1");
+    assert_eq!(claim.raised_ms, START + 645 * 60_000);
+    let spoke = "W1 has sent nothing since Mon 1 Jun 03:00";
+    assert!(claim.text.starts_with(spoke), "{}", claim.text);
+}
+
+#[test]
+fn silence_counts_from_when_the_clock_is_trusted_not_from_when_the_gateway_started() {
+    let wall = HOME.replace("\"event\"", "\"wall\"");
+    let mut house = House::new(&wall);
+    assert_eq!(house.commit(&[("W1", START, "1".into())]), []);
+    house.hand.advance(600 * 60_000);
+    house.hand.set_trust(Some(Trust::Unknown));
+    house.kill();
+    house.hand.advance(60 * 60_000);
+    assert_eq!(house.commit(&[]), []);
+    house.hand.set_trust(Some(Trust::Synchronised));
+    assert_eq!(house.commit(&[]), []);
+    house.hand.advance(44 * 60_000);
+    assert_eq!(house.commit(&[]), []);
+    house.hand.advance(60_000);
+    let told = house.commit(&[]);
+    assert!(matches!(told.as_slice(), [Told::Raised(_)]), "{told:?}");
 }
 
 #[test]

@@ -139,6 +139,15 @@ impl Site {
         self.watch.night(subject)
     }
 
+    /// Nothing was taken until now: what sensors said meanwhile nobody heard, and silence counts from here. Where time
+    /// passes with readings alone none has passed.
+    pub(super) fn listen(&mut self) {
+        match self.config.time.clock {
+            ClockMode::Wall => self.watch.listen(),
+            ClockMode::Event => {}
+        }
+    }
+
     /// How long what is claimed has to hold before it is said, in ms.
     #[must_use]
     pub fn dwell_ms(&self, alert: &AlertId) -> i64 {

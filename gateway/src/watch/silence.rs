@@ -1,6 +1,7 @@
 //! SILENT for every sensor: when each is due, which of them are silent, and that they spoke again.
 //!
-//! A reading costs a look at its sensor; only those that are due are judged. Site time is an argument.
+//! A reading costs a look at its sensor; only those that are due are judged. Site time is an argument. Whoever was
+//! not there to hear calls nobody silent: intervals count from when there was somebody.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
@@ -22,6 +23,19 @@ pub(super) struct Silences {
     silent: BTreeSet<SensorId>,
     /// Those that were silent and spoke.
     spoke: BTreeSet<SensorId>,
+    hearing: Hearing,
+}
+
+/// Since when what sensors say is heard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Hearing {
+    /// Always: time passes with readings alone.
+    #[default]
+    Always,
+    /// Since just now; what time that is is not known yet.
+    Now,
+    /// Since this site time, ms.
+    Since(i64),
 }
 
 #[derive(Clone, Debug)]
@@ -120,9 +134,30 @@ impl Silences {
         self.look_later(id);
     }
 
+    /// Nobody was heard before now: the time of the next look.
+    pub(super) fn listen(&mut self) {
+        self.hearing = Hearing::Now;
+    }
+
+    /// A sensor was said to be silent from this time on, ms, by whoever was here before: it is still where it has
+    /// not spoken since.
+    pub(super) fn said(&mut self, id: SensorId, raised_ms: i64, now_ms: i64) {
+        let Some(sensor) = self.sensors.get_mut(&id) else {
+            return;
+        };
+        if sensor.newest_ms.is_none_or(|newest| newest > raised_ms) {
+            return;
+        }
+        if let Some(found) = sensor.silent_at(now_ms.max(raised_ms), i64::MIN) {
+            sensor.finding = Some(Finding { raised_ms, ..found });
+            self.silent.insert(id);
+        }
+    }
+
     /// Whether somebody may be silent, or has spoken.
     pub(super) fn is_due(&self, now_ms: i64) -> bool {
-        !self.spoke.is_empty() || self.due_ms().is_some_and(|due_ms| due_ms <= now_ms)
+        let is_new = self.hearing == Hearing::Now;
+        is_new || !self.spoke.is_empty() || self.due_ms().is_some_and(|due_ms| due_ms <= now_ms)
     }
 
     /// When to look again, ms of site time.
@@ -139,6 +174,14 @@ impl Silences {
         let Some(now_ms) = now_ms else {
             return noticed;
         };
+        if self.hearing == Hearing::Now {
+            self.hearing = Hearing::Since(now_ms);
+            let ids: Vec<SensorId> = self.sensors.keys().copied().collect();
+            for id in ids {
+                self.look_later(id);
+            }
+        }
+        let heard_from_ms = self.heard_from_ms().unwrap_or(now_ms);
         while let Some(Reverse((at_ms, id))) = self.due.peek().copied()
             && at_ms <= now_ms
         {
@@ -149,7 +192,7 @@ impl Silences {
             if sensor.looks_ms.is_some_and(|looks_ms| looks_ms <= at_ms) {
                 sensor.looks_ms = None;
             }
-            let found = sensor.silent_at(now_ms);
+            let found = sensor.silent_at(now_ms, heard_from_ms);
             if sensor.finding.is_none()
                 && let Some(finding) = found
             {
@@ -178,12 +221,24 @@ impl Silences {
         Some(Noticed::Spoke(id, finding, at_ms))
     }
 
+    /// `None`: it is not known yet.
+    fn heard_from_ms(&self) -> Option<i64> {
+        match self.hearing {
+            Hearing::Always => Some(i64::MIN),
+            Hearing::Now => None,
+            Hearing::Since(ms) => Some(ms),
+        }
+    }
+
     /// Has a sensor looked at when it may be silent, unless that is so already.
     fn look_later(&mut self, id: SensorId) {
+        let Some(heard_from_ms) = self.heard_from_ms() else {
+            return; // all are, as soon as it is known
+        };
         let Some(sensor) = self.sensors.get_mut(&id) else {
             return;
         };
-        let Some(due_ms) = sensor.silent_from_ms() else {
+        let Some(due_ms) = sensor.silent_from_ms(heard_from_ms) else {
             return;
         };
         if sensor.looks_ms.is_none_or(|looks_ms| due_ms < looks_ms) {
@@ -204,15 +259,17 @@ impl Sensor {
         self.configured_ms.or_else(learned)
     }
 
-    fn silent_from_ms(&self) -> Option<i64> {
+    fn silent_from_ms(&self, heard_from_ms: i64) -> Option<i64> {
         let patience_ms = self.interval_ms()?.checked_mul(self.silence.intervals)?;
-        self.newest_ms?.checked_add(patience_ms)
+        let from_ms = self.newest_ms?.max(heard_from_ms);
+        from_ms.checked_add(patience_ms)
     }
 
-    fn silent_at(&self, now_ms: i64) -> Option<Finding> {
+    fn silent_at(&self, now_ms: i64, heard_from_ms: i64) -> Option<Finding> {
         silent(
             Subject::Member(0),
             self.newest_ms?,
+            heard_from_ms,
             self.interval_ms(),
             self.availability,
             now_ms,
