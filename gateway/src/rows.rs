@@ -227,6 +227,10 @@ pub struct Sensor {
     pub coverage_today: Option<f64>,
     /// Whether it has sent nothing for three intervals; null without an interval.
     pub silent: Option<bool>,
+    /// Of a water meter: how long it stood still last night, and what leak that leaves possible, in words. Absent
+    /// where nothing is known of that night.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub night: Option<String>,
 }
 
 /// A value at a time.

@@ -15,11 +15,12 @@ mod silence;
 
 use std::collections::BTreeSet;
 
-use engine::detect::{Availability, Detector, HouseState, Names, Resource, night};
+use engine::detect::{Availability, Detector, HouseState, Names, Resource};
 use engine::{Admission, BalanceId, Changes, Day, Kind as Values, Reading, SensorId};
 use rustc_hash::FxHashMap;
 
 pub use history::{History, NoHistory};
+pub use home::Night;
 pub use plan::{What, measure};
 pub use settings::{Kind, Settings, Tariffs};
 
@@ -57,6 +58,7 @@ pub struct Watch {
     silences: Silences,
     flags: Flags,
     told: Vec<Told>,
+    nights: Vec<(String, Option<Night>)>,
 }
 
 #[derive(Clone, Debug)]
@@ -94,6 +96,7 @@ impl Watch {
             silences: Silences::default(),
             flags: Flags::default(),
             told: Vec::new(),
+            nights: Vec::new(),
         }
     }
 
@@ -248,6 +251,7 @@ impl Watch {
         for at in std::mem::take(&mut self.touched) {
             if let Some(home) = &mut self.homes[at] {
                 home.settle(&self.settings, &mut told);
+                home.nights(&mut self.nights);
             }
         }
         for noticed in self.silences.notice(now_ms) {
@@ -313,14 +317,10 @@ impl Watch {
         all
     }
 
-    /// What can be said of the last night of a sensor or a balance; `None`: nothing is known of it.
-    #[must_use]
-    pub fn night(&self, subject: &str) -> Option<String> {
-        let found = self.homes.iter().flatten().find_map(|home| {
-            let of = home.subject(subject)?;
-            home.house.newest_cell(of)
-        });
-        found.map(|cell| night(&cell, subject))
+    /// What can be said of sensors' last nights, where that is different since it was taken: by sensor, `None` where
+    /// nothing is known any more.
+    pub fn take_nights(&mut self) -> Vec<(String, Option<Night>)> {
+        std::mem::take(&mut self.nights)
     }
 
     /// "This was normal" of what an alert claims, said at this time, ms UTC: its rule needs more for a year, or a

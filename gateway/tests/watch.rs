@@ -268,6 +268,31 @@ fn silence_counts_from_when_the_clock_is_trusted_not_from_when_the_gateway_start
 }
 
 #[test]
+fn a_quiet_night_is_said_once_after_its_noon_and_again_after_a_kill() {
+    let mut house = House::new(HOME);
+    let all = home(3, 3);
+    house.commit(&all);
+    let nights = |house: &mut House| {
+        let news = house.site().take_nights();
+        let known = news
+            .into_iter()
+            .filter_map(|(sensor, night)| Some((sensor, night?)));
+        known.collect::<Vec<_>>()
+    };
+    let said = nights(&mut house);
+    let (_, night) = said
+        .iter()
+        .find(|(sensor, _)| sensor == "W1")
+        .expect("a night of W1");
+    assert!(night.text.starts_with("Last night W1 "), "{}", night.text);
+    let noon = START + 9 * 3_600_000; // 12:00 in Athens, in summer
+    assert_eq!((night.until_ms - noon) % DAY, 0);
+    assert_eq!(nights(&mut house), []);
+    house.kill();
+    assert_eq!(nights(&mut house), said);
+}
+
+#[test]
 fn a_part_that_comes_before_its_meter_moves_into_the_balance() {
     let mut house = House::new(HOME);
     let all = home(20, 16);

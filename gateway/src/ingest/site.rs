@@ -23,7 +23,7 @@ use crate::store::{
     BrokerWrite, Changed, Committed, Fate, Flag, Group, KeptHouse, Letter, Logged, Seal, Sealed,
     Store, StoreError, Waiting,
 };
-use crate::watch::{Answered, Watch, What};
+use crate::watch::{Answered, Night, Watch, What};
 use engine::{
     Admission, Calendar, Changes, Day, Engine, EventTime, Reading, SensorId, SensorMemory, Stamp,
 };
@@ -133,10 +133,9 @@ impl Site {
         self.has_answer
     }
 
-    /// What can be said of the last night of a sensor or a balance.
-    #[must_use]
-    pub fn night(&self, subject: &str) -> Option<String> {
-        self.watch.night(subject)
+    /// What can be said of sensors' last nights, where that is different since it was taken.
+    pub fn take_nights(&mut self) -> Vec<(String, Option<Night>)> {
+        self.watch.take_nights()
     }
 
     /// Nothing was taken until now: what sensors said meanwhile nobody heard, and silence counts from here. Where time
