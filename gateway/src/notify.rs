@@ -10,6 +10,7 @@ mod alertmanager;
 mod answer;
 mod chart;
 mod compose;
+mod crowd;
 mod failing;
 mod http;
 mod mail;
