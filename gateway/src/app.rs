@@ -22,6 +22,7 @@ use crate::control;
 use crate::ingest::{
     COMMANDS, Command, INTAKE_SUBMISSIONS, IngestStats, Intake, PayloadMapper, SiteError, Writer,
 };
+use crate::notify::Tally;
 use crate::rows::{self, BrokerStatus};
 use crate::source::Verdict;
 use crate::store::{Failure, OpenError, Options, Store, StoreError, View};
@@ -247,9 +248,9 @@ impl App {
         let report = far::report(&config, &clock);
         let stats = Arc::new(IngestStats::default());
         let vitals = vitals(&broker, mqtt.certificates(), report.clone());
-        let seen = alerts.seen();
+        let (seen, tally) = (alerts.seen(), Tally::default());
         let vitals = vitals.counting(Arc::clone(&stats)).seeing(seen.clone());
-        let vitals = Arc::new(vitals);
+        let vitals = Arc::new(vitals.sending(tally.clone()));
         let fanout = broker.fanout();
         let observer = Announcer {
             feed: feed.clone(),
@@ -279,7 +280,7 @@ impl App {
         let web = Web::new(facts.clone(), feed.clone(), Names::of_this_machine([]));
         let desk = Arc::new(Desk::new(commands.clone()));
         let outbox = Arc::new(StoredOutbox::new(&view, &commands, &seen));
-        let channels = Channels::start(&config, &outbox, &seen.conditions, &facts, &clock);
+        let channels = Channels::start(&config, &outbox, &seen.conditions, &facts, &clock, tally);
         let (stop, stopping) = watch::channel(false);
         tokio::spawn(time_service::ask(
             clock,

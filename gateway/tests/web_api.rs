@@ -42,7 +42,7 @@ async fn every_path_answers_as_the_contract_spells_it() {
             "broker": {"mode": "embedded", "connections": 2, "sessions": 0, "dropped_session": 0,
                        "dropped_total": 0, "sessions_evicted": 0, "logins_refused": 3, "logins_put_off": 4},
             "incidents": [], "alerts": [],
-            "notices": {"known": [], "written": 0, "waiting": {}, "dropped": 0},
+            "notices": {"known": [], "written": 0, "waiting": {}, "dropped": 0, "channels": {}},
         })
     );
     let sensors = json_of(&served, "/api/v1/sensors").await;

@@ -137,6 +137,7 @@ fn scene() -> Scene {
             house: house(),
             days: None,
             turned: Arc::new(move |_, failing| told.lock().expect("no panic").push(failing)),
+            tally: Tally::default(),
             seed: 1,
         },
         rounds: Rounds::default(),

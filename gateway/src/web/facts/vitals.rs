@@ -7,7 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::alert::{Alert, AlertId};
 use crate::ingest::{AlertsSeen, IngestStats, Standing};
-use crate::rows::BrokerStatus;
+use crate::notify::Tally;
+use crate::rows::{BrokerStatus, ChannelCounts};
 use crate::watch::Night;
 use crate::web::reading::Readiness;
 
@@ -23,6 +24,8 @@ pub struct Vitals {
     standing: RwLock<Standing>,
     /// What is said from memory while the store takes nothing, and what fell out of the outbox.
     alerts: Option<AlertsSeen>,
+    /// What the channels' couriers count.
+    tally: Tally,
     /// Sensors' last nights.
     nights: RwLock<BTreeMap<String, Night>>,
     broker: Box<dyn Fn() -> BrokerStatus + Send + Sync>,
@@ -38,6 +41,7 @@ impl Vitals {
             ingest: Arc::default(),
             standing: RwLock::default(),
             alerts: None,
+            tally: Tally::default(),
             nights: RwLock::default(),
             broker: Box::new(broker),
             not_ready: RwLock::new(Some("the daemon is starting".to_owned())),
@@ -62,6 +66,27 @@ impl Vitals {
     pub fn seeing(mut self, alerts: AlertsSeen) -> Self {
         self.alerts = Some(alerts);
         self
+    }
+
+    /// The same, with what couriers count.
+    #[must_use]
+    pub fn sending(mut self, tally: Tally) -> Self {
+        self.tally = tally;
+        self
+    }
+
+    /// What became of notices since the start, by channel.
+    pub(super) fn channels(&self) -> BTreeMap<String, ChannelCounts> {
+        let all = self.tally.channels().into_iter();
+        let counts = all.map(|(channel, counted)| {
+            let counts = ChannelCounts {
+                sent: counted.sent(),
+                expired: counted.expired(),
+                failures: counted.failed(),
+            };
+            (channel, counts)
+        });
+        counts.collect()
     }
 
     /// Alerts that are not on disk as they are now.
