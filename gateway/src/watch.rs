@@ -367,7 +367,8 @@ impl Watch {
 
     /// Comes out of the past: every sensor is known. `kept` gives what was kept of a house by its name; `since`
     /// from which event time on (ms) a sensor may be different to one who knows all before a sequence number.
-    /// Nothing is told of it: hold [`standing`](Self::standing) against what was said.
+    /// Nothing is told of it: hold [`standing`](Self::standing) against what was said. Returns which houses go on as
+    /// they were kept, each with the newest noon-day that it had seen the end of then.
     ///
     /// # Errors
     /// The past cannot be read.
@@ -378,7 +379,8 @@ impl Watch {
         since: impl Fn(SensorId, u64) -> Option<i64>,
         now_ms: Option<i64>,
         history: &mut H,
-    ) -> Result<(), H::Error> {
+    ) -> Result<Vec<(String, Option<Day>)>, H::Error> {
+        let mut gone_on = Vec::new();
         for (id, name, meter, parts) in balances {
             let _none_where_nothing_is_watched = self.build_balance(*id, name, *meter, parts);
         }
@@ -404,16 +406,18 @@ impl Watch {
             let movers = self.movers_of(&home.members[0].name);
             let mut home = home.clone();
             home.restore(kept);
+            let newest = home.house.newest_day();
             let fit = home.catch_up(&since, &movers, history)?;
+            let name = home.name().to_owned();
             self.homes[at] = Some(home);
             match fit {
-                Fit::Goes => {}
+                Fit::Goes => gone_on.push((name, newest)),
                 Fit::Again => self.rebuild(at, history)?,
             }
         }
         self.touched.extend(0..self.homes.len());
         let _held_against_what_was_said = self.settle(now_ms);
-        Ok(())
+        Ok(gone_on)
     }
 
     /// Every house by its place, with its name and the newest noon-day that it has seen the end of.

@@ -314,6 +314,50 @@ fn a_part_that_comes_before_its_meter_moves_into_the_balance() {
     assert!(ids(&house.standing()).contains(&"persist-water"));
 }
 
+impl House {
+    /// Which houses are kept, and from which sequence number on each has to catch up.
+    fn kept(&self) -> Vec<(String, u64)> {
+        let (store, _) = self.open.as_ref().expect("open");
+        store.houses().expect("it is read").into_iter().collect()
+    }
+}
+
+#[test]
+fn a_start_writes_no_house_again_before_its_next_noon() {
+    let mut house = House::new(HOME);
+    house.commit(&home(3, 3));
+    house.seal();
+    let before = house.kept();
+    assert_eq!(before.len(), 1, "{before:?}");
+    house.kill();
+    let after_midnight = START + 3 * DAY + QUARTER;
+    house.commit(&[("W1", after_midnight, "1".into())]);
+    house.seal();
+    assert_eq!(house.kept(), before);
+    house.commit(&[("W1", after_midnight + DAY / 2, "1".into())]);
+    house.commit(&[("W1", after_midnight + DAY, "1".into())]);
+    house.seal();
+    assert_ne!(house.kept(), before);
+}
+
+#[test]
+fn a_house_that_is_no_more_is_kept_no_longer_than_to_the_next_seal() {
+    let mut house = House::new(HOME);
+    house.commit(&home(3, 3));
+    house.seal();
+    let names = |house: &House| {
+        let kept = house.kept().into_iter();
+        kept.map(|(name, _)| name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&house), ["water"]);
+    let (from, to) = (HOME.find("[[balance]]"), HOME.find("[[detector]]"));
+    let alone = [&HOME[..from.unwrap()], &HOME[to.unwrap()..]].concat();
+    house.config = Arc::new(Config::parse(&alone, "home").expect("a valid configuration"));
+    house.kill();
+    house.seal();
+    assert_eq!(names(&house), ["W1", "Wtot"]);
+}
+
 fn cases() -> u32 {
     if std::env::var_os("SLUICE_LONG").is_some() {
         200

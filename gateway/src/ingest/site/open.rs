@@ -181,7 +181,8 @@ impl Site {
         let known_ms = self.engine.site_time_ms();
         let now_ms = self.known_time(clock).max(known_ms);
         let mut past = Kept::new(store, &self.registry);
-        let oldest = store.houses()?.into_values().min();
+        let houses = store.houses()?;
+        let oldest = houses.values().copied().min();
         let touched = match oldest {
             Some(oldest) => store.touched_since(oldest)?,
             None => Touched::default(),
@@ -198,8 +199,14 @@ impl Site {
             }
         };
         let since = |id, next_seq| touched.since(id, next_seq);
-        self.watch
+        let gone_on = self
+            .watch
             .recall(&balances, kept, since, now_ms, &mut past)?;
+        let there = houses.into_keys().map(|name| (name, None));
+        self.kept = there
+            .chain(gone_on)
+            .map(|(name, newest)| (name, (0, newest)))
+            .collect();
         for kept in store.view().alerts()? {
             let claim = &kept.alert.claim;
             if claim.kind == Kind::Silent.word()
