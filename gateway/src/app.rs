@@ -29,7 +29,7 @@ use crate::store::{Failure, OpenError, Options, Store, StoreError, View};
 use crate::tls::TlsError;
 use crate::web::facts::{StoreFacts, Vitals};
 use crate::web::live::Feed;
-use crate::web::{Names, Web};
+use crate::web::{Names, Web, host_in};
 use announcer::Announcer;
 use arc_swap::ArcSwap;
 use channels::Channels;
@@ -277,7 +277,7 @@ impl App {
         let writer = on_a_thread(writer, intake)?;
 
         let facts = facts(&view, &config, &clock, &vitals);
-        let web = Web::new(facts.clone(), feed.clone(), Names::of_this_machine([]));
+        let web = Web::new(facts.clone(), feed.clone(), names(&config));
         let desk = Arc::new(Desk::new(commands.clone()));
         let outbox = Arc::new(StoredOutbox::new(&view, &commands, &seen));
         let channels = Channels::start(&config, &outbox, &seen.conditions, &facts, &clock, tally);
@@ -440,6 +440,12 @@ fn facts(
     let shared = Arc::new(ArcSwap::from(Arc::clone(config)));
     let facts = StoreFacts::new(view.clone(), shared, clock.clone(), Arc::clone(vitals));
     Arc::new(facts)
+}
+
+/// By what names the web is asked: this machine's, and the one under which people reach it.
+fn names(config: &Config) -> Names {
+    let url = config.alert.ack_url.as_deref();
+    Names::of_this_machine(url.and_then(host_in))
 }
 
 /// There are no users of the web yet: whoever is on this machine may answer alerts there.
