@@ -155,8 +155,8 @@ impl Watch {
         };
         if sensor.what.kind == Values::Event || self.flags.is_flag(id) {
             self.flags.heard(id, at_ms, reading.value);
-            if reading.value != 0.0 && !self.flags.is_flag(id) {
-                self.moved(id, at_ms);
+            if !self.flags.is_flag(id) {
+                self.movement(id, at_ms, reading.value, admission);
             }
             return;
         }
@@ -191,8 +191,7 @@ impl Watch {
         };
         self.again.extend(sensor.places.iter().map(|(at, _)| *at));
         if sensor.what.kind == Values::Event {
-            let homes = self.prefixes.get(plan::prefix(&sensor.name));
-            self.again.extend(homes.into_iter().flatten());
+            self.unmoved(id);
         }
     }
 
@@ -456,6 +455,30 @@ impl Watch {
             }
         }
         Ok(())
+    }
+
+    /// Somebody moved, or did not after all.
+    fn movement(&mut self, id: SensorId, at_ms: i64, value: f64, admission: Admission) {
+        let is_movement = value != 0.0;
+        match admission {
+            Admission::Corrected { was } if was != 0.0 && !is_movement => self.unmoved(id),
+            Admission::Accepted | Admission::Corrected { .. } if is_movement => {
+                self.moved(id, at_ms);
+            }
+            Admission::Accepted
+            | Admission::Corrected { .. }
+            | Admission::Duplicate
+            | Admission::SetAside { .. }
+            | Admission::Kept { .. } => {}
+        }
+    }
+
+    /// Movements of a sensor count no longer: a house does not know whose each was, and is made again.
+    fn unmoved(&mut self, id: SensorId) {
+        if let Some(sensor) = self.sensors.get(&id) {
+            let homes = self.prefixes.get(plan::prefix(&sensor.name));
+            self.again.extend(homes.into_iter().flatten());
+        }
     }
 
     fn moved(&mut self, id: SensorId, at_ms: i64) {

@@ -268,6 +268,36 @@ fn silence_counts_from_when_the_clock_is_trusted_not_from_when_the_gateway_start
 }
 
 #[test]
+fn a_movement_that_is_corrected_to_none_leaves_nobody_at_home() {
+    let mover = "[[sensor]]\nname = \"Hall\"\nkind = \"event\"\n[[balance]]";
+    let config = HOME.replace("[[balance]]", mover);
+    let morning = START + 7 * DAY + DAY / 3;
+    let evening = morning + DAY / 2;
+    let until = morning + DAY;
+    let standing = |said: &[&str]| {
+        let mut house = House::new(&config);
+        let all: Vec<Reading> = home(9, 7).into_iter().filter(|r| r.1 <= until).collect();
+        let (before, after) = all.split_at(all.partition_point(|r| r.1 <= evening));
+        house.commit(before);
+        house.commit(&[("Hall", morning, "1".into())]);
+        for value in said {
+            house.commit(&[("Hall", evening, (*value).to_owned())]);
+        }
+        house.commit(after);
+        house.commit(&[]);
+        house.standing()
+    };
+    let corrected = standing(&["1", "0"]);
+    assert!(ids(&corrected).iter().any(|id| id.starts_with("away-")));
+    assert_eq!(corrected, standing(&["0"]));
+    assert!(
+        !ids(&standing(&["1"]))
+            .iter()
+            .any(|id| id.starts_with("away-"))
+    );
+}
+
+#[test]
 fn a_quiet_night_is_said_once_after_its_noon_and_again_after_a_kill() {
     let mut house = House::new(HOME);
     let all = home(3, 3);
