@@ -226,6 +226,28 @@ fn a_sensor_is_silent_after_three_intervals_by_the_clock_alone_and_until_it_spea
 }
 
 #[test]
+fn sensors_that_a_dead_stick_silences_are_told_of_together() {
+    let all = "[[sensor]]\nname = \"TH*\"\nkind = \"gauge\"\ninterval = \"15m\"\n[[balance]]";
+    let wall = HOME
+        .replace("\"event\"", "\"wall\"")
+        .replace("[[balance]]", all);
+    let mut house = House::new(&wall);
+    // Each speaks at its own minute.
+    for sensor in ["TH1", "TH2", "TH3", "TH4", "TH5"] {
+        house.hand.advance(2 * 60_000);
+        let now_ms = house.clock.wall_ms();
+        house.commit(&[(sensor, now_ms, "20".into())]);
+    }
+    let mut times = Vec::new();
+    for _ in 0..60 {
+        house.hand.advance(60_000);
+        let told = house.commit(&[]).len();
+        times.extend((told > 0).then_some(told));
+    }
+    assert_eq!(times, [5]);
+}
+
+#[test]
 fn nobody_is_silent_for_what_was_said_while_the_gateway_was_away() {
     let wall = HOME.replace("\"event\"", "\"wall\"");
     let mut house = House::new(&wall);

@@ -14,6 +14,10 @@ use rustc_hash::FxHashMap;
 /// Days whose counts an interval is learned from, at most.
 const COUNTS_DAYS: usize = 15;
 
+/// Sensors are looked at together, at whole ones of the longest of these that is no longer than an interval, ms: what
+/// one dead stick silences is said in one message or two, not in one for each.
+const TOGETHER_MS: [i64; 3] = [15 * 60_000, 5 * 60_000, 60_000];
+
 /// Sensors and when each spoke last.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Silences {
@@ -192,7 +196,7 @@ impl Silences {
             if sensor.looks_ms.is_some_and(|looks_ms| looks_ms <= at_ms) {
                 sensor.looks_ms = None;
             }
-            let found = sensor.silent_at(now_ms, heard_from_ms);
+            let found = sensor.looked_at(now_ms, heard_from_ms);
             if sensor.finding.is_none()
                 && let Some(finding) = found
             {
@@ -260,9 +264,26 @@ impl Sensor {
     }
 
     fn silent_from_ms(&self, heard_from_ms: i64) -> Option<i64> {
-        let patience_ms = self.interval_ms()?.checked_mul(self.silence.intervals)?;
+        let interval_ms = self.interval_ms()?;
+        let patience_ms = interval_ms.checked_mul(self.silence.intervals)?;
         let from_ms = self.newest_ms?.max(heard_from_ms);
-        from_ms.checked_add(patience_ms)
+        let due_ms = from_ms.checked_add(patience_ms)?;
+        match TOGETHER_MS.into_iter().find(|step| *step <= interval_ms) {
+            Some(step) => Some(due_ms.checked_add(step - 1)?.div_euclid(step) * step),
+            None => Some(due_ms),
+        }
+    }
+
+    /// What is said of it at a look; who left says so at any time.
+    fn looked_at(&self, now_ms: i64, heard_from_ms: i64) -> Option<Finding> {
+        let is_time = match self.availability {
+            Availability::Online => {
+                let from_ms = self.silent_from_ms(heard_from_ms);
+                from_ms.is_some_and(|from_ms| from_ms <= now_ms)
+            }
+            Availability::Offline(_) => true,
+        };
+        self.silent_at(now_ms, heard_from_ms).filter(|_| is_time)
     }
 
     fn silent_at(&self, now_ms: i64, heard_from_ms: i64) -> Option<Finding> {
