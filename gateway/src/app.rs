@@ -22,13 +22,14 @@ use crate::control;
 use crate::ingest::{
     COMMANDS, Command, INTAKE_SUBMISSIONS, IngestStats, Intake, PayloadMapper, SiteError, Writer,
 };
+use crate::notify::Tally;
 use crate::rows::{self, BrokerStatus};
 use crate::source::Verdict;
 use crate::store::{Failure, OpenError, Options, Store, StoreError, View};
 use crate::tls::TlsError;
 use crate::web::facts::{StoreFacts, Vitals};
 use crate::web::live::Feed;
-use crate::web::{Names, Web};
+use crate::web::{Names, Web, host_in};
 use announcer::Announcer;
 use arc_swap::ArcSwap;
 use channels::Channels;
@@ -247,9 +248,9 @@ impl App {
         let report = far::report(&config, &clock);
         let stats = Arc::new(IngestStats::default());
         let vitals = vitals(&broker, mqtt.certificates(), report.clone());
-        let seen = alerts.seen();
+        let (seen, tally) = (alerts.seen(), Tally::default());
         let vitals = vitals.counting(Arc::clone(&stats)).seeing(seen.clone());
-        let vitals = Arc::new(vitals);
+        let vitals = Arc::new(vitals.sending(tally.clone()));
         let fanout = broker.fanout();
         let observer = Announcer {
             feed: feed.clone(),
@@ -276,10 +277,10 @@ impl App {
         let writer = on_a_thread(writer, intake)?;
 
         let facts = facts(&view, &config, &clock, &vitals);
-        let web = Web::new(facts.clone(), feed.clone(), Names::of_this_machine([]));
+        let web = Web::new(facts.clone(), feed.clone(), names(&config));
         let desk = Arc::new(Desk::new(commands.clone()));
         let outbox = Arc::new(StoredOutbox::new(&view, &commands, &seen));
-        let channels = Channels::start(&config, &outbox, &seen.conditions, &facts, &clock);
+        let channels = Channels::start(&config, &outbox, &seen.conditions, &facts, &clock, tally);
         let (stop, stopping) = watch::channel(false);
         tokio::spawn(time_service::ask(
             clock,
@@ -439,6 +440,12 @@ fn facts(
     let shared = Arc::new(ArcSwap::from(Arc::clone(config)));
     let facts = StoreFacts::new(view.clone(), shared, clock.clone(), Arc::clone(vitals));
     Arc::new(facts)
+}
+
+/// By what names the web is asked: this machine's, and the one under which people reach it.
+fn names(config: &Config) -> Names {
+    let url = config.alert.ack_url.as_deref();
+    Names::of_this_machine(url.and_then(host_in))
 }
 
 /// There are no users of the web yet: whoever is on this machine may answer alerts there.

@@ -42,6 +42,7 @@ use crate::config::Config;
 use crate::rows;
 use crate::source::{Sources, Verdict};
 use crate::store::{Level, Sealed, Store, StoreError};
+use crate::watch::Night;
 use gather::{COMPANY, Gathering};
 use outage::Outage;
 use pulse::Pulse;
@@ -90,6 +91,9 @@ pub trait Observer: Send {
 
     /// These alerts are different now.
     fn alerts(&mut self, alerts: &[rows::Alert]);
+
+    /// This can be said of sensors' last nights, or nothing any more. Who does not care hears nothing.
+    fn nights(&mut self, _: Vec<(String, Option<Night>)>) {}
 }
 
 /// Nobody listens.
@@ -228,6 +232,7 @@ impl<O: Observer> Writer<O> {
             self.config.store.commit_delay_qos0_ms,
         );
         self.publish_known_results();
+        self.tell_nights();
         if let Some(failure) = self.store.failed() {
             // It was opened on a disk without room: it is read, no more.
             self.outage = Some(Outage::begin(failure, 0, self.clock.monotonic_ms()));
@@ -419,8 +424,16 @@ impl<O: Observer> Writer<O> {
             self.board.said(news);
             self.stats.committed(committed, &self.site.announced());
             self.observer.committed(&self.site.announced());
+            self.tell_nights();
         }
         Ok(())
+    }
+
+    fn tell_nights(&mut self) {
+        let nights = self.site.take_nights();
+        if !nights.is_empty() {
+            self.observer.nights(nights);
+        }
     }
 
     /// A result that is gone leaves the one before it as the newest.

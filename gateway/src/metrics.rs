@@ -169,6 +169,25 @@ fn notices(out: &mut Exposition, notices: &NoticesStatus) {
         let labels = [("channel", channel.as_str())];
         out.sample("sluice_alert_outbox_waiting", &labels, count);
     }
+    let channels = &notices.channels;
+    let help = "Notices since the daemon started, by what became of them.";
+    out.family("sluice_alert_channel_notices_total", "counter", help);
+    for (channel, counts) in channels {
+        for (fate, count) in [("sent", counts.sent), ("expired", counts.expired)] {
+            let labels = [("channel", channel.as_str()), ("fate", fate)];
+            out.sample("sluice_alert_channel_notices_total", &labels, count);
+        }
+    }
+    let help = "Tries to send to a channel that failed, since the daemon started.";
+    out.family("sluice_alert_channel_failures_total", "counter", help);
+    for (channel, counts) in channels {
+        let labels = [("channel", channel.as_str())];
+        out.sample(
+            "sluice_alert_channel_failures_total",
+            &labels,
+            counts.failures,
+        );
+    }
     let help = "Notices that fell out of a full outbox, since the daemon started.";
     out.counter("sluice_alert_outbox_dropped_total", help, notices.dropped);
 }

@@ -10,6 +10,7 @@ mod alertmanager;
 mod answer;
 mod chart;
 mod compose;
+mod crowd;
 mod failing;
 mod http;
 mod mail;
@@ -40,7 +41,7 @@ pub use rounds::{BUNDLE_MOST, EXPIRY_MS, FAILING_AFTER, GROUP_FOR, LONGEST_PAUSE
 pub use secret::{Exposure, Secret, SecretError, read as read_secret};
 pub use sender::Sender;
 pub use template::{TemplateError, check as check_template};
-pub use worker::{Counted, Couriers, Seams, Turned};
+pub use worker::{Counted, Couriers, Seams, Tally, Turned};
 
 /// Whose alerts they are: what messages say besides what happened.
 #[derive(Clone, Debug, PartialEq, Eq)]

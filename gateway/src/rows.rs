@@ -65,6 +65,20 @@ pub struct NoticesStatus {
     pub waiting: BTreeMap<String, u64>,
     /// What fell out of an outbox since the start, because as much waited as may.
     pub dropped: u64,
+    /// What became of notices since the start, for each channel that something is sent to.
+    #[serde(default)]
+    pub channels: BTreeMap<String, ChannelCounts>,
+}
+
+/// What became of one channel's notices.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelCounts {
+    /// Notices that the receiver took.
+    pub sent: u64,
+    /// Notices that nobody took within a day, and that were given up.
+    pub expired: u64,
+    /// Tries that failed.
+    pub failures: u64,
 }
 
 /// How many alerts are in a state.
@@ -227,6 +241,10 @@ pub struct Sensor {
     pub coverage_today: Option<f64>,
     /// Whether it has sent nothing for three intervals; null without an interval.
     pub silent: Option<bool>,
+    /// Of a water meter: how long it stood still last night, and what leak that leaves possible, in words. Absent
+    /// where nothing is known of that night.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub night: Option<String>,
 }
 
 /// A value at a time.

@@ -49,7 +49,7 @@ pub use self::alerts::{AlertWrite, JOURNAL_AGE_MS, JOURNAL_MOST};
 pub use self::aside::{Aside, set_aside};
 pub use self::error::{Failure, OpenError, StoreError};
 pub use self::house::KeptHouse;
-pub use self::houses::Touched;
+pub use self::houses::{HousesSealed, Touched};
 pub use self::incident::{Incident, Tended};
 pub use self::open::FILE;
 pub use self::overlay::Changed;

@@ -15,11 +15,12 @@ mod silence;
 
 use std::collections::BTreeSet;
 
-use engine::detect::{Availability, Detector, HouseState, Names, Resource, night};
+use engine::detect::{Availability, Detector, HouseState, Names, Resource};
 use engine::{Admission, BalanceId, Changes, Day, Kind as Values, Reading, SensorId};
 use rustc_hash::FxHashMap;
 
 pub use history::{History, NoHistory};
+pub use home::Night;
 pub use plan::{What, measure};
 pub use settings::{Kind, Settings, Tariffs};
 
@@ -59,6 +60,7 @@ pub struct Watch {
     silences: Silences,
     flags: Flags,
     told: Vec<Told>,
+    nights: Vec<(String, Option<Night>)>,
 }
 
 #[derive(Clone, Debug)]
@@ -99,6 +101,7 @@ impl Watch {
             silences: Silences::default(),
             flags: Flags::default(),
             told: Vec::new(),
+            nights: Vec::new(),
         }
     }
 
@@ -158,8 +161,8 @@ impl Watch {
         };
         if sensor.what.kind == Values::Event || self.flags.is_flag(id) {
             self.flags.heard(id, at_ms, reading.value);
-            if reading.value != 0.0 && !self.flags.is_flag(id) {
-                self.moved(id, at_ms);
+            if !self.flags.is_flag(id) {
+                self.movement(id, at_ms, reading.value, admission);
             }
             return;
         }
@@ -194,8 +197,7 @@ impl Watch {
         };
         self.again.extend(sensor.places.iter().map(|(at, _)| *at));
         if sensor.what.kind == Values::Event {
-            let homes = self.prefixes.get(plan::prefix(&sensor.name));
-            self.again.extend(homes.into_iter().flatten());
+            self.unmoved(id);
         }
     }
 
@@ -254,6 +256,7 @@ impl Watch {
         for at in std::mem::take(&mut self.touched) {
             if let Some(home) = &mut self.homes[at] {
                 home.settle(&self.settings, &mut told);
+                home.nights(&mut self.nights);
             }
         }
         for noticed in self.silences.notice(now_ms) {
@@ -294,6 +297,18 @@ impl Watch {
         self.silences.availability(id, availability);
     }
 
+    /// What sensors said before now may have been heard by nobody: none of them is silent for that. By site time that
+    /// passes by itself; a clock of readings stands still while nobody hears.
+    pub fn listen(&mut self) {
+        self.silences.listen();
+    }
+
+    /// A sensor was said to be silent from this time on, ms UTC, before the past was [recalled](Self::recall): it
+    /// still is, where it has not spoken since.
+    pub fn said_silent(&mut self, id: SensorId, raised_ms: i64, now_ms: i64) {
+        self.silences.said(id, raised_ms, now_ms);
+    }
+
     /// Everything that stands.
     #[must_use]
     pub fn standing(&self) -> Vec<Claim> {
@@ -307,14 +322,10 @@ impl Watch {
         all
     }
 
-    /// What can be said of the last night of a sensor or a balance; `None`: nothing is known of it.
-    #[must_use]
-    pub fn night(&self, subject: &str) -> Option<String> {
-        let found = self.homes.iter().flatten().find_map(|home| {
-            let of = home.subject(subject)?;
-            home.house.newest_cell(of)
-        });
-        found.map(|cell| night(&cell, subject))
+    /// What can be said of sensors' last nights, where that is different since it was taken: by sensor, `None` where
+    /// nothing is known any more.
+    pub fn take_nights(&mut self) -> Vec<(String, Option<Night>)> {
+        std::mem::take(&mut self.nights)
     }
 
     /// "This was normal" of what an alert claims, said at this time, ms UTC: its rule needs more for a year, or a
@@ -374,7 +385,8 @@ impl Watch {
 
     /// Comes out of the past: every sensor is known. `kept` gives what was kept of a house by its name; `since`
     /// from which event time on (ms) a sensor may be different to one who knows all before a sequence number.
-    /// Nothing is told of it: hold [`standing`](Self::standing) against what was said.
+    /// Nothing is told of it: hold [`standing`](Self::standing) against what was said. Returns which houses go on as
+    /// they were kept, each with the newest noon-day that it had seen the end of then.
     ///
     /// # Errors
     /// The past cannot be read.
@@ -385,7 +397,8 @@ impl Watch {
         since: impl Fn(SensorId, u64) -> Option<i64>,
         now_ms: Option<i64>,
         history: &mut H,
-    ) -> Result<(), H::Error> {
+    ) -> Result<Vec<(String, Option<Day>)>, H::Error> {
+        let mut gone_on = Vec::new();
         for (id, name, meter, parts) in balances {
             let _none_where_nothing_is_watched = self.build_balance(*id, name, *meter, parts);
         }
@@ -411,16 +424,18 @@ impl Watch {
             let movers = self.movers_of(&home.members[0].name);
             let mut home = home.clone();
             home.restore(kept);
+            let newest = home.house.newest_day();
             let fit = home.catch_up(&since, &movers, history)?;
+            let name = home.name().to_owned();
             self.homes[at] = Some(home);
             match fit {
-                Fit::Goes => {}
+                Fit::Goes => gone_on.push((name, newest)),
                 Fit::Again => self.rebuild(at, history)?,
             }
         }
         self.touched.extend(0..self.homes.len());
         let _held_against_what_was_said = self.settle(now_ms);
-        Ok(())
+        Ok(gone_on)
     }
 
     /// Every house by its place, with its name and the newest noon-day that it has seen the end of.
@@ -459,6 +474,30 @@ impl Watch {
             }
         }
         Ok(())
+    }
+
+    /// Somebody moved, or did not after all.
+    fn movement(&mut self, id: SensorId, at_ms: i64, value: f64, admission: Admission) {
+        let is_movement = value != 0.0;
+        match admission {
+            Admission::Corrected { was } if was != 0.0 && !is_movement => self.unmoved(id),
+            Admission::Accepted | Admission::Corrected { .. } if is_movement => {
+                self.moved(id, at_ms);
+            }
+            Admission::Accepted
+            | Admission::Corrected { .. }
+            | Admission::Duplicate
+            | Admission::SetAside { .. }
+            | Admission::Kept { .. } => {}
+        }
+    }
+
+    /// Movements of a sensor count no longer: a house does not know whose each was, and is made again.
+    fn unmoved(&mut self, id: SensorId) {
+        if let Some(sensor) = self.sensors.get(&id) {
+            let homes = self.prefixes.get(plan::prefix(&sensor.name));
+            self.again.extend(homes.into_iter().flatten());
+        }
     }
 
     fn moved(&mut self, id: SensorId, at_ms: i64) {

@@ -33,7 +33,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use self::answer::Desk;
-pub use self::guard::Names;
+pub use self::guard::{Names, host_in};
 use self::live::Feed;
 use self::reading::{Facts, Unreadable};
 use self::refusal::Refusal;

@@ -253,3 +253,67 @@ fn a_clock_that_nobody_sets_is_said_after_ten_minutes_and_over_when_it_is_set() 
     );
     desk.stop();
 }
+
+/// A sensor's silence is said before the gateway is away for hours, another's is not.
+#[test]
+fn what_was_said_to_be_silent_still_is_after_a_restart_and_what_was_not_is_waited_for() {
+    const QUARTER_MS: u32 = 900_000;
+    let text = "[site]\nid = \"home\"\n[[source]]\ntopic = \"s/#\"\nsensor = \"/n\"\ntime = \"/t\"\n\
+        [[sensor]]\nname = \"*\"\nkind = \"delta\"\nunit = \"L\"\ninterval = \"15m\"\n";
+    let config = Arc::new(Config::parse(text, "test").unwrap());
+    let disk = Disk::default();
+    let (clock, hand) = trusted();
+    let open = || {
+        let mut store = Store::open_backend(disk.clone(), &options()).unwrap();
+        let mut site = Site::open(&mut store, Arc::clone(&config), &clock).unwrap();
+        let mut alerts = Alerts::open(&store, &site, &config, &clock).unwrap();
+        alerts.write_down(&mut store, &mut site, &clock).unwrap();
+        (store, site, alerts)
+    };
+    let turn = |open: &mut (Store, Site, Alerts), sensors: &[&str]| {
+        let (store, site, alerts) = open;
+        site.begin(&clock);
+        for sensor in sensors {
+            let payload = format!(r#"{{"n":"{sensor}","t":{},"value":1}}"#, clock.wall_ms());
+            let verdict = config.sources.decode("s/x", payload.as_bytes());
+            site.take("s/x", payload.as_bytes(), &verdict, store)
+                .unwrap();
+        }
+        site.settle(store).unwrap();
+        alerts.hear(site, clock.wall_ms());
+        let mut rows = Vec::new();
+        let written = alerts.written();
+        alerts.rows(&written, clock.wall_ms(), &mut rows);
+        let _committed = site.commit(store, &rows).unwrap();
+        alerts.kept();
+        let notices = written.notices.iter();
+        let said = notices.map(|notice| (notice.alert.claim.subject.clone(), notice.what));
+        said.collect::<Vec<_>>()
+    };
+    let said = |sensor: &str, what| vec![(sensor.to_owned(), what)];
+
+    let mut desk = open();
+    assert_eq!(turn(&mut desk, &["A", "B"]), []);
+    hand.advance(2 * QUARTER_MS);
+    assert_eq!(turn(&mut desk, &["B"]), []);
+    hand.advance(QUARTER_MS);
+    assert_eq!(turn(&mut desk, &[]), said("A", What::Fired));
+    let raised = |desk: &(Store, Site, Alerts)| {
+        let all = desk.0.view().alerts().unwrap();
+        all.iter()
+            .map(|kept| kept.alert.claim.raised_ms)
+            .collect::<Vec<_>>()
+    };
+    let before = raised(&desk);
+    drop(desk);
+
+    hand.advance(10 * HOUR_MS);
+    let mut desk = open();
+    assert_eq!(turn(&mut desk, &[]), said("A", What::Repeated));
+    assert_eq!(raised(&desk), before);
+    hand.advance(3 * QUARTER_MS - 1);
+    assert_eq!(turn(&mut desk, &[]), []);
+    hand.advance(1);
+    assert_eq!(turn(&mut desk, &[]), said("B", What::Fired));
+    assert_eq!(turn(&mut desk, &["A"]), said("A", What::Cleared));
+}

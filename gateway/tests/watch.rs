@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gateway::alert::{AlertId, Claim, Severity, Told};
-use gateway::clock::{Clock, ManualClock};
+use gateway::clock::{Clock, ManualClock, Trust};
 use gateway::config::Config;
 use gateway::ingest::Site;
 use gateway::store::{Options, Store};
@@ -159,10 +159,127 @@ fn a_sensor_is_silent_after_three_intervals_by_the_clock_alone_and_until_it_spea
     };
     assert_eq!(claim.id.as_str(), "silent-W1");
     assert_eq!(house.commit(&[]), []);
-    house.kill();
-    assert_eq!(ids(&house.standing()), ["silent-W1"]);
     let told = house.commit(&[("W1", START + 45 * 60_000, "1".into())]);
     assert!(matches!(told.as_slice(), [Told::Cleared(_, _)]), "{told:?}");
+}
+
+#[test]
+fn sensors_that_a_dead_stick_silences_are_told_of_together() {
+    let all = "[[sensor]]\nname = \"TH*\"\nkind = \"gauge\"\ninterval = \"15m\"\n[[balance]]";
+    let wall = HOME
+        .replace("\"event\"", "\"wall\"")
+        .replace("[[balance]]", all);
+    let mut house = House::new(&wall);
+    // Each speaks at its own minute.
+    for sensor in ["TH1", "TH2", "TH3", "TH4", "TH5"] {
+        house.hand.advance(2 * 60_000);
+        let now_ms = house.clock.wall_ms();
+        house.commit(&[(sensor, now_ms, "20".into())]);
+    }
+    let mut times = Vec::new();
+    for _ in 0..60 {
+        house.hand.advance(60_000);
+        let told = house.commit(&[]).len();
+        times.extend((told > 0).then_some(told));
+    }
+    assert_eq!(times, [5]);
+}
+
+#[test]
+fn nobody_is_silent_for_what_was_said_while_the_gateway_was_away() {
+    let wall = HOME.replace("\"event\"", "\"wall\"");
+    let mut house = House::new(&wall);
+    assert_eq!(house.commit(&[("W1", START, "1".into())]), []);
+    house.hand.advance(600 * 60_000);
+    house.kill();
+    assert_eq!(house.commit(&[]), []);
+    assert_eq!(house.standing(), []);
+    // Its three intervals are over 45 minutes after the gateway came back.
+    house.hand.advance(44 * 60_000);
+    assert_eq!(house.commit(&[]), []);
+    house.hand.advance(60_000);
+    let told = house.commit(&[]);
+    let [Told::Raised(claim)] = told.as_slice() else {
+        panic!("{told:?}");
+    };
+    assert_eq!(claim.id.as_str(), "silent-W1");
+    assert_eq!(claim.raised_ms, START + 645 * 60_000);
+    let spoke = "W1 has sent nothing since Mon 1 Jun 03:00";
+    assert!(claim.text.starts_with(spoke), "{}", claim.text);
+}
+
+#[test]
+fn silence_counts_from_when_the_clock_is_trusted_not_from_when_the_gateway_started() {
+    let wall = HOME.replace("\"event\"", "\"wall\"");
+    let mut house = House::new(&wall);
+    assert_eq!(house.commit(&[("W1", START, "1".into())]), []);
+    house.hand.advance(600 * 60_000);
+    house.hand.set_trust(Some(Trust::Unknown));
+    house.kill();
+    house.hand.advance(60 * 60_000);
+    assert_eq!(house.commit(&[]), []);
+    house.hand.set_trust(Some(Trust::Synchronised));
+    assert_eq!(house.commit(&[]), []);
+    house.hand.advance(44 * 60_000);
+    assert_eq!(house.commit(&[]), []);
+    house.hand.advance(60_000);
+    let told = house.commit(&[]);
+    assert!(matches!(told.as_slice(), [Told::Raised(_)]), "{told:?}");
+}
+
+#[test]
+fn a_movement_that_is_corrected_to_none_leaves_nobody_at_home() {
+    let mover = "[[sensor]]\nname = \"Hall\"\nkind = \"event\"\n[[balance]]";
+    let config = HOME.replace("[[balance]]", mover);
+    let morning = START + 7 * DAY + DAY / 3;
+    let evening = morning + DAY / 2;
+    let until = morning + DAY;
+    let standing = |said: &[&str]| {
+        let mut house = House::new(&config);
+        let all: Vec<Reading> = home(9, 7).into_iter().filter(|r| r.1 <= until).collect();
+        let (before, after) = all.split_at(all.partition_point(|r| r.1 <= evening));
+        house.commit(before);
+        house.commit(&[("Hall", morning, "1".into())]);
+        for value in said {
+            house.commit(&[("Hall", evening, (*value).to_owned())]);
+        }
+        house.commit(after);
+        house.commit(&[]);
+        house.standing()
+    };
+    let corrected = standing(&["1", "0"]);
+    assert!(ids(&corrected).iter().any(|id| id.starts_with("away-")));
+    assert_eq!(corrected, standing(&["0"]));
+    assert!(
+        !ids(&standing(&["1"]))
+            .iter()
+            .any(|id| id.starts_with("away-"))
+    );
+}
+
+#[test]
+fn a_quiet_night_is_said_once_after_its_noon_and_again_after_a_kill() {
+    let mut house = House::new(HOME);
+    let all = home(3, 3);
+    house.commit(&all);
+    let nights = |house: &mut House| {
+        let news = house.site().take_nights();
+        let known = news
+            .into_iter()
+            .filter_map(|(sensor, night)| Some((sensor, night?)));
+        known.collect::<Vec<_>>()
+    };
+    let said = nights(&mut house);
+    let (_, night) = said
+        .iter()
+        .find(|(sensor, _)| sensor == "W1")
+        .expect("a night of W1");
+    assert!(night.text.starts_with("Last night W1 "), "{}", night.text);
+    let noon = START + 9 * 3_600_000; // 12:00 in Athens, in summer
+    assert_eq!((night.until_ms - noon) % DAY, 0);
+    assert_eq!(nights(&mut house), []);
+    house.kill();
+    assert_eq!(nights(&mut house), said);
 }
 
 #[test]
@@ -216,6 +333,50 @@ fn where_every_detector_is_switched_off_no_house_is_kept_and_nothing_is_told() {
     house.seal();
     let (store, _) = house.open.as_ref().expect("open");
     assert_eq!(store.houses().expect("read").len(), 1);
+}
+
+impl House {
+    /// Which houses are kept, and from which sequence number on each has to catch up.
+    fn kept(&self) -> Vec<(String, u64)> {
+        let (store, _) = self.open.as_ref().expect("open");
+        store.houses().expect("it is read").into_iter().collect()
+    }
+}
+
+#[test]
+fn a_start_writes_no_house_again_before_its_next_noon() {
+    let mut house = House::new(HOME);
+    house.commit(&home(3, 3));
+    house.seal();
+    let before = house.kept();
+    assert_eq!(before.len(), 1, "{before:?}");
+    house.kill();
+    let after_midnight = START + 3 * DAY + QUARTER;
+    house.commit(&[("W1", after_midnight, "1".into())]);
+    house.seal();
+    assert_eq!(house.kept(), before);
+    house.commit(&[("W1", after_midnight + DAY / 2, "1".into())]);
+    house.commit(&[("W1", after_midnight + DAY, "1".into())]);
+    house.seal();
+    assert_ne!(house.kept(), before);
+}
+
+#[test]
+fn a_house_that_is_no_more_is_kept_no_longer_than_to_the_next_seal() {
+    let mut house = House::new(HOME);
+    house.commit(&home(3, 3));
+    house.seal();
+    let names = |house: &House| {
+        let kept = house.kept().into_iter();
+        kept.map(|(name, _)| name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&house), ["water"]);
+    let (from, to) = (HOME.find("[[balance]]"), HOME.find("[[detector]]"));
+    let alone = [&HOME[..from.unwrap()], &HOME[to.unwrap()..]].concat();
+    house.config = Arc::new(Config::parse(&alone, "home").expect("a valid configuration"));
+    house.kill();
+    house.seal();
+    assert_eq!(names(&house), ["W1", "Wtot"]);
 }
 
 fn cases() -> u32 {

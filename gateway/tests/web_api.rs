@@ -42,7 +42,7 @@ async fn every_path_answers_as_the_contract_spells_it() {
             "broker": {"mode": "embedded", "connections": 2, "sessions": 0, "dropped_session": 0,
                        "dropped_total": 0, "sessions_evicted": 0, "logins_refused": 3, "logins_put_off": 4},
             "incidents": [], "alerts": [],
-            "notices": {"known": [], "written": 0, "waiting": {}, "dropped": 0},
+            "notices": {"known": [], "written": 0, "waiting": {}, "dropped": 0, "channels": {}},
         })
     );
     let sensors = json_of(&served, "/api/v1/sensors").await;
@@ -53,6 +53,10 @@ async fn every_path_answers_as_the_contract_spells_it() {
             "first": "2020-01-01T00:15:00Z", "last": {"time": "2020-01-01T00:45:00Z", "value": 0.1},
             "coverage_today": 0.03125, "silent": false,
         })
+    );
+    assert_eq!(
+        sensors["sensors"][1]["night"],
+        "Last night Wtot stood still for 6 h: any leak is under 0.17 L/h."
     );
     let days = json_of(&served, "/api/v1/days?sensor=W1&to=2020-01-01").await;
     assert_eq!(
@@ -313,6 +317,8 @@ async fn the_page_lists_the_sensors_without_scripts() {
     assert_eq!(page.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
     let text = page.text().await.expect("text");
     assert!(text.contains(r#"<th scope="row">Wtot</th>"#), "{text}");
+    let night = "<p>Last night Wtot stood still for 6 h: any leak is under 0.17 L/h.</p>";
+    assert!(text.contains(night), "{text}");
     assert!(
         !text.contains("<script") && !text.contains("style="),
         "{text}"

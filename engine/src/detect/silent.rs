@@ -39,20 +39,23 @@ pub fn learned_interval_ms(counts: impl Iterator<Item = u32>, silence: &Silence)
     Some(DAY_MS / middle)
 }
 
-/// Whether a sensor is silent at a site time, given its newest event time (ms) and how often it reports.
+/// Whether a sensor is silent at a site time, given its newest event time (ms) and how often it reports. What it
+/// said before `heard_from_ms` nobody may have heard: its intervals count from there.
 #[must_use]
 pub fn silent(
     subject: Subject,
     newest_ms: i64,
+    heard_from_ms: i64,
     interval_ms: Option<i64>,
     availability: Availability,
     now_ms: i64,
     silence: &Silence,
 ) -> Option<Finding> {
-    let quiet = interval_ms.filter(|ms| now_ms - newest_ms >= ms * silence.intervals);
+    let from_ms = newest_ms.max(heard_from_ms);
+    let quiet = interval_ms.filter(|ms| now_ms - from_ms >= ms * silence.intervals);
     let (raised_ms, interval_ms) = match (availability, quiet) {
         (Availability::Offline(at_ms), _) if at_ms >= newest_ms => (at_ms, None),
-        (_, Some(ms)) => (newest_ms + ms * silence.intervals, Some(ms)),
+        (_, Some(ms)) => (from_ms + ms * silence.intervals, Some(ms)),
         (_, None) => return None,
     };
     Some(Finding {
@@ -80,10 +83,15 @@ mod tests {
     const QUARTER: i64 = 900_000;
 
     fn raised(newest: i64, availability: Availability, now: i64) -> Option<i64> {
+        raised_heard(i64::MIN / QUARTER, newest, availability, now)
+    }
+
+    fn raised_heard(from: i64, newest: i64, availability: Availability, now: i64) -> Option<i64> {
         let silence = Silence::default();
         silent(
             Subject::Member(0),
             newest * QUARTER,
+            from * QUARTER,
             Some(QUARTER),
             availability,
             now * QUARTER,
@@ -101,6 +109,15 @@ mod tests {
             Some(11)
         );
         assert_eq!(raised(12, Availability::Offline(11 * QUARTER), 12), None);
+    }
+
+    #[test]
+    fn what_nobody_could_hear_is_no_silence() {
+        let raised = |now| raised_heard(20, 10, Availability::Online, now);
+        assert_eq!((raised(22), raised(23)), (None, Some(23)));
+        let left = Availability::Offline(11 * QUARTER);
+        assert_eq!(raised_heard(20, 10, left, 20), Some(11));
+        assert_eq!(raised_heard(20, 21, Availability::Online, 23), None);
     }
 
     #[test]

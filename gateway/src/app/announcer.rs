@@ -2,6 +2,7 @@
 
 use crate::ingest::{Announced, Observer, Standing};
 use crate::rows;
+use crate::watch::Night;
 use crate::web::facts::Vitals;
 use crate::web::live::{Feed, LiveEvent};
 use engine::{DiffKind, DiffRow};
@@ -23,6 +24,10 @@ impl Observer for Announcer {
         let json = |alert| serde_json::to_value(alert).expect("an alert is text and numbers");
         self.feed
             .publish(alerts.iter().map(|alert| LiveEvent::Alert(json(alert))));
+    }
+
+    fn nights(&mut self, nights: Vec<(String, Option<Night>)>) {
+        self.vitals.set_nights(nights);
     }
 
     fn committed(&mut self, announced: &Announced<'_>) {

@@ -6,7 +6,7 @@ use super::outbox::StoredOutbox;
 use crate::alert::Conditions;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::notify::{self, Couriers, DayValue, Days, DaysOf, House, Seams, Turned};
+use crate::notify::{self, Couriers, DayValue, Days, DaysOf, House, Seams, Tally, Turned};
 use crate::web::facts::StoreFacts;
 use crate::web::reading::Facts;
 use crate::web::when::Span;
@@ -28,12 +28,14 @@ impl Channels {
         conditions: &Conditions,
         facts: &Arc<StoreFacts>,
         clock: &Clock,
+        tally: Tally,
     ) -> Self {
         let seams = Seams {
             clock: clock.clone(),
             house: House::of(config),
             days: Some(days_of(Arc::clone(facts))),
             turned: turned(conditions.clone()),
+            tally,
             seed: rand::random(),
         };
         let couriers = Couriers::start(&config.alert.channels, outbox, &seams);

@@ -125,7 +125,15 @@ pub(crate) fn sensors(look: Look, rows: &[Sensor]) -> String {
             silent,
         ]
     });
-    table(look, &columns, cells)
+    let mut out = table(look, &columns, cells);
+    let nights: Vec<&String> = rows.iter().filter_map(|row| row.night.as_ref()).collect();
+    if !nights.is_empty() {
+        out.push('\n');
+    }
+    for night in nights {
+        writeln!(out, "{}", printable(night)).expect("a String takes all");
+    }
+    out
 }
 
 /// `AggDay`.

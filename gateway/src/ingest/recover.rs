@@ -139,6 +139,7 @@ impl<O: Observer> Writer<O> {
         let standing = match self.try_to_mend() {
             Ok(Mended::Yes) => {
                 self.outage = None;
+                self.site.listen();
                 tracing::info!("the store is open again: readings are taken");
                 Standing::Taking(self.level)
             }

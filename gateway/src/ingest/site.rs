@@ -20,15 +20,15 @@ use crate::clock::{Beat, Clock, Pace};
 use crate::config::{ClockMode, Config};
 use crate::source::{Decoded, Reason, Stamped, Verdict};
 use crate::store::{
-    AlertWrite, BrokerWrite, Changed, Committed, Fate, Flag, Group, KeptHouse, Letter, Logged,
-    Seal, Sealed, Store, StoreError, Waiting,
+    AlertWrite, BrokerWrite, Changed, Committed, Fate, Flag, Group, HousesSealed, KeptHouse,
+    Letter, Logged, Seal, Sealed, Store, StoreError, Waiting,
 };
-use crate::watch::{Answered, Watch, What};
+use crate::watch::{Answered, Night, Watch, What};
 use engine::{
     Admission, Calendar, Changes, Day, Engine, EventTime, Reading, SensorId, SensorMemory, Stamp,
 };
 use kept::Kept;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -41,6 +41,8 @@ const DAYS_KEPT: usize = 3;
 
 /// What a seal keeps of houses at most: more of them wait for the next.
 const SEAL_HOUSES_BYTES: usize = 2 << 20;
+/// Houses that are no more and go at a seal, at most: more of them wait for the next.
+const SEAL_HOUSES_GONE: usize = 1000;
 
 /// A site as its writer knows it.
 pub struct Site {
@@ -56,7 +58,7 @@ pub struct Site {
     watch: Watch,
     /// What the watch says of the group that was settled last.
     told: Vec<Told>,
-    /// At which seal each house was kept last, and with which newest noon-day.
+    /// At which seal each house of the store was kept last (0: before the start), and with which newest noon-day.
     kept: FxHashMap<String, (u64, Option<Day>)>,
     /// Readings that wait until the clock is trusted, by arrival.
     waiting: VecDeque<Waiting>,
@@ -115,10 +117,18 @@ impl Site {
         self.watch.answer(alert, at_ms)
     }
 
-    /// What can be said of the last night of a sensor or a balance.
-    #[must_use]
-    pub fn night(&self, subject: &str) -> Option<String> {
-        self.watch.night(subject)
+    /// What can be said of sensors' last nights, where that is different since it was taken.
+    pub fn take_nights(&mut self) -> Vec<(String, Option<Night>)> {
+        self.watch.take_nights()
+    }
+
+    /// Nothing was taken until now: what sensors said meanwhile nobody heard, and silence counts from here. Where time
+    /// passes with readings alone none has passed.
+    pub(super) fn listen(&mut self) {
+        match self.config.time.clock {
+            ClockMode::Wall => self.watch.listen(),
+            ClockMode::Event => {}
+        }
     }
 
     /// How long what is claimed has to hold before it is said, in ms.
@@ -461,7 +471,8 @@ impl Site {
         let retain_ms = self.config.store.retain_readings_ms;
         let unsealed = store.unsealed();
         let (day_of, kept_from) = (self.day_of(), self.kept_from(retain_ms));
-        let houses = self.houses_to_keep(store.next_seq());
+        let (houses, newest) = self.houses_to_keep(store.next_seq());
+        let gone = self.houses_gone();
         let seal = Seal {
             sensors: self.registry.changed_states(),
             days: unsealed.days,
@@ -471,30 +482,35 @@ impl Site {
             forget_before_ms: self.forget_before_ms(),
             kept_from: &kept_from,
         };
-        let sealed = store.seal_with(seal, &houses)?;
-        for house in houses {
-            let newest = self.watch.houses().find(|(_, name, _)| *name == house.name);
-            let newest = newest.and_then(|(_, _, newest)| newest);
+        let houses_sealed = HousesSealed {
+            kept: &houses,
+            gone: &gone,
+        };
+        let sealed = store.seal_with(seal, houses_sealed)?;
+        for (house, newest) in houses.into_iter().zip(newest) {
             self.kept.insert(house.name, (sealed.seal, newest));
+        }
+        for name in gone {
+            self.kept.remove(&name);
         }
         self.engine.hand_over(DAYS_KEPT);
         Ok(sealed)
     }
 
     /// Houses whose newest noon-day is another than when they were kept, those kept longest ago first, as many as fit
-    /// into a seal.
-    fn houses_to_keep(&self, next_seq: u64) -> Vec<KeptHouse> {
+    /// into a seal; and the newest noon-day of each.
+    fn houses_to_keep(&self, next_seq: u64) -> (Vec<KeptHouse>, Vec<Option<Day>>) {
         if self.watch.owes() {
-            return Vec::new(); // what was withdrawn is in them still
+            return Default::default(); // what was withdrawn is in them still
         }
         let due = self.watch.houses().filter_map(|(at, name, newest)| {
             let (seal, kept) = self.kept.get(name).copied().unwrap_or_default();
-            (newest.is_some() && newest != kept).then_some((seal, at))
+            (newest.is_some() && newest != kept).then_some((seal, at, newest))
         });
-        let mut due: Vec<(u64, usize)> = due.collect();
+        let mut due: Vec<(u64, usize, Option<Day>)> = due.collect();
         due.sort_unstable();
-        let (mut bytes, mut houses) = (0, Vec::new());
-        for (_, at) in due {
+        let (mut bytes, mut houses, mut days) = (0, Vec::new(), Vec::new());
+        for (_, at, newest) in due {
             let Some(house) = self.watch.kept(at, next_seq) else {
                 continue;
             };
@@ -503,8 +519,20 @@ impl Site {
                 break;
             }
             houses.push(house);
+            days.push(newest);
         }
-        houses
+        (houses, days)
+    }
+
+    /// Houses that are kept and are no more: their sensors are not configured, or a balance took them up.
+    fn houses_gone(&self) -> Vec<String> {
+        let houses = self.watch.houses();
+        let there: FxHashSet<&str> = houses.map(|(_, name, _)| name).collect();
+        let gone = self
+            .kept
+            .keys()
+            .filter(|name| !there.contains(name.as_str()));
+        gone.take(SEAL_HOUSES_GONE).cloned().collect()
     }
 
     /// Makes known to the engine, and to the log, what became known with a sensor.

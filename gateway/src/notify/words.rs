@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Utc};
 
 use super::House;
+use super::crowd::{self, Part};
 use crate::alert::{Claim, Cost, Notice, Severity, What};
 
 /// The longest title, in characters: what a phone shows of it without opening.
@@ -31,16 +32,15 @@ pub(crate) enum Matter {
 
 /// The title of several notices: the worst of them, and how many there are.
 pub(crate) fn title(notices: &[Notice], house: &House) -> String {
-    let title = match notices {
-        [one] => one_title(one, house),
+    let parts = crowd::parts(notices);
+    let title = match parts.as_slice() {
+        [one] => one.title(house),
         several => {
+            let loudest = |part: &&Part<'_>| part.notices().iter().map(|n| loudness(n)).max();
             // The first of the worst.
-            let worst = several
-                .iter()
-                .rev()
-                .max_by_key(|notice| loudness(notice))
-                .map(|notice| one_title(notice, house));
-            format!("{} alerts. {}", several.len(), worst.unwrap_or_default())
+            let worst = several.iter().rev().max_by_key(loudest);
+            let worst = worst.map(|part| part.title(house));
+            format!("{} alerts. {}", notices.len(), worst.unwrap_or_default())
         }
     };
     shortened(title, TITLE_CHARS)
@@ -48,15 +48,14 @@ pub(crate) fn title(notices: &[Notice], house: &House) -> String {
 
 /// The text of several notices.
 pub(crate) fn message(notices: &[Notice], house: &House) -> String {
-    let text = match notices {
-        [one] => one_message(one, house),
+    let parts = crowd::parts(notices);
+    let text = match parts.as_slice() {
+        [one] => one.message(house),
         several => {
-            let said = several.iter().map(|notice| {
-                format!(
-                    "{}\n{}",
-                    one_title(notice, house),
-                    one_message(notice, house)
-                )
+            let said = several.iter().map(|part| match part {
+                // It says of itself what it is.
+                Part::Sensors(..) => part.message(house),
+                Part::One(_) => format!("{}\n{}", part.title(house), part.message(house)),
             });
             said.collect::<Vec<_>>().join("\n\n")
         }

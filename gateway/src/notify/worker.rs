@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -52,6 +52,8 @@ pub struct Seams {
     pub days: Option<DaysOf>,
     /// Is told when a channel has failed for an hour, and, with `None`, when it works again.
     pub turned: Turned,
+    /// Where each counts.
+    pub tally: Tally,
     /// Decides chance.
     pub seed: u64,
 }
@@ -84,11 +86,28 @@ impl Counted {
     }
 }
 
+/// What the workers count, by channel; each goes on where the one before it ended. Cloning it gives another handle.
+#[derive(Clone, Debug, Default)]
+pub struct Tally(Arc<Mutex<BTreeMap<String, Arc<Counted>>>>);
+
+impl Tally {
+    /// Every channel that was ever served since the start.
+    #[must_use]
+    pub fn channels(&self) -> BTreeMap<String, Arc<Counted>> {
+        let all = self.0.lock();
+        all.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn of(&self, channel: &str) -> Arc<Counted> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(channel.to_owned()).or_default())
+    }
+}
+
 /// All workers.
 pub struct Couriers {
     stop: watch::Sender<bool>,
     workers: JoinSet<()>,
-    counted: BTreeMap<String, Arc<Counted>>,
 }
 
 impl Couriers {
@@ -98,13 +117,11 @@ impl Couriers {
         let mut couriers = Self {
             stop,
             workers: JoinSet::new(),
-            counted: BTreeMap::new(),
         };
         let sent_to = channels
             .iter()
             .filter(|channel| channel.kind() != ChannelKind::Mqtt);
         for (channel, ordinal) in sent_to.zip(0..) {
-            let counted = Arc::new(Counted::default());
             let worker = Worker {
                 name: channel.name.clone(),
                 outbox: Arc::clone(outbox),
@@ -114,18 +131,11 @@ impl Couriers {
                 rounds: Rounds::default(),
                 unnoted: BTreeSet::new(),
                 meant: None,
-                counted: Arc::clone(&counted),
+                counted: seams.tally.of(&channel.name),
             };
-            couriers.counted.insert(channel.name.clone(), counted);
             couriers.workers.spawn(worker.run(stopping.clone()));
         }
         couriers
-    }
-
-    /// What each counts, by its channel's name.
-    #[must_use]
-    pub fn counted(&self) -> &BTreeMap<String, Arc<Counted>> {
-        &self.counted
     }
 
     /// Lets each end what it is sending, for so long; what was not noted as sent by then is sent again after

@@ -17,6 +17,7 @@ use super::bytes::{self, Damage};
 use super::error::Fault;
 use super::house::KeptHouse;
 use super::houses;
+use super::houses::HousesSealed;
 use super::rows;
 use super::tables::{ALERTS, JOURNAL, OUTBOX};
 use crate::alert::{AlertId, Kept, Notice};
@@ -107,7 +108,10 @@ pub(super) fn apply(txn: &WriteTransaction, write: &AlertWrite) -> Result<(), Fa
             txn.open_table(OUTBOX)?
                 .insert(key, rows::pack_opaque(&at).as_slice())?;
         }
-        AlertWrite::House(kept) => houses::keep(txn, std::slice::from_ref(kept.as_ref()))?,
+        AlertWrite::House(kept) => {
+            let kept = std::slice::from_ref(kept.as_ref());
+            houses::keep(txn, HousesSealed { kept, gone: &[] })?;
+        }
         AlertWrite::Mean { channel, seqs } => {
             let key = (channel.as_str(), MEANT);
             txn.open_table(OUTBOX)?.insert(key, pack(seqs).as_slice())?;

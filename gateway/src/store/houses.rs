@@ -40,14 +40,27 @@ impl Touched {
     }
 }
 
+/// What a seal does about houses.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HousesSealed<'a> {
+    /// They are kept as they are after the last group.
+    pub kept: &'a [KeptHouse],
+    /// The names of those that are no more.
+    pub gone: &'a [String],
+}
+
 /// Writes houses.
-pub(super) fn keep(txn: &WriteTransaction, houses: &[KeptHouse]) -> Result<(), Fault> {
-    if houses.is_empty() {
+pub(super) fn keep(txn: &WriteTransaction, houses: HousesSealed<'_>) -> Result<(), Fault> {
+    let HousesSealed { kept, gone } = houses;
+    if kept.is_empty() && gone.is_empty() {
         return Ok(());
     }
     let mut table = txn.open_table(HOUSES)?;
-    for kept in houses {
+    for kept in kept {
         table.insert(kept.name.as_str(), house::pack(kept).as_slice())?;
+    }
+    for name in gone {
+        table.remove(name.as_str())?;
     }
     Ok(())
 }

@@ -11,8 +11,7 @@ use redb::{ReadableTable, Table, WriteTransaction};
 use super::block::{self, Entry};
 use super::error::{Fault, StoreError};
 use super::forget;
-use super::house::KeptHouse;
-use super::houses;
+use super::houses::{self, HousesSealed};
 use super::late::{Exempt, late_rows};
 use super::rows::{self, SealRow};
 use super::scan::{self, entry};
@@ -48,17 +47,17 @@ impl Store {
     /// # Errors
     /// As those of [`commit`](Self::commit): the store is to be opened again.
     pub fn seal(&mut self, seal: Seal<'_>) -> Result<Sealed, StoreError> {
-        self.seal_with(seal, &[])
+        self.seal_with(seal, HousesSealed::default())
     }
 
-    /// The same, and keeps these houses: as they are after the last group.
+    /// The same, and keeps houses.
     ///
     /// # Errors
     /// As those of [`seal`](Self::seal).
     pub fn seal_with(
         &mut self,
         seal: Seal<'_>,
-        houses: &[KeptHouse],
+        houses: HousesSealed<'_>,
     ) -> Result<Sealed, StoreError> {
         if self.failed.is_some() {
             return Err(StoreError::MustReopen);

@@ -1,8 +1,8 @@
 //! One house of a site: its sensors, their names and units, and how it comes out of the past.
 
 use engine::detect::{
-    Change, Detector, Finding, House, HouseSpec, HouseState, MemberSpec, Names, Normal,
-    PersistRule, Rests, Subject, Taken, milli, of_day, of_diff, of_rest,
+    Cell, Change, Detector, Finding, House, HouseSpec, HouseState, MemberSpec, Names, Normal,
+    PersistRule, Resource, Rests, Subject, Taken, milli, night, of_day, of_diff, of_rest,
 };
 use engine::{BalanceId, Calendar, Day, Kind, RestRow, SensorDay, SensorId, Stamp};
 
@@ -41,6 +41,17 @@ pub(super) struct Home {
     pub(super) house: House,
     pub(super) members: Vec<Member>,
     pub(super) balance: Option<(BalanceId, String)>,
+    /// What was known of each member's last night when it was said.
+    nights: Vec<Option<Cell>>,
+}
+
+/// What can be said of a sensor's night.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Night {
+    /// The noon that it ended with, ms UTC.
+    pub until_ms: i64,
+    /// A sentence: how long nothing flowed, and what leak that leaves possible.
+    pub text: String,
 }
 
 /// Whether a house can go on as it is.
@@ -79,6 +90,7 @@ impl Home {
         };
         Self {
             house: House::of(spec, state),
+            nights: vec![None; members.len()],
             members,
             balance,
         }
@@ -347,6 +359,29 @@ impl Home {
             .iter()
             .filter(|finding| self.tells(finding.detector, finding.subject, settings));
         self.named(settings, |naming| told.map(|f| naming.claim(f)).collect())
+    }
+
+    /// What can be said anew of the last night of sensors; `None`: nothing any more. Of water: for power that is always
+    /// drawn nobody lies awake.
+    pub(super) fn nights(&mut self, news: &mut Vec<(String, Option<Night>)>) {
+        let spec = self.house.spec();
+        match spec.resource {
+            Resource::Water => {}
+            Resource::Energy => return,
+        }
+        let calendar = spec.calendar;
+        for (place, member) in self.members.iter().enumerate() {
+            let cell = self.house.newest_cell(Subject::Member(place));
+            if member.is_told_elsewhere || self.nights[place] == cell {
+                continue;
+            }
+            self.nights[place] = cell;
+            let night = cell.map(|cell| Night {
+                until_ms: calendar.noon_span(cell.day).end_ms,
+                text: night(&cell, &member.name),
+            });
+            news.push((member.name.clone(), night));
+        }
     }
 
     /// What a series of this name is, where it is one of this house that is told of here.

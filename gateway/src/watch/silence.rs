@@ -1,6 +1,7 @@
 //! SILENT for every sensor: when each is due, which of them are silent, and that they spoke again.
 //!
-//! A reading costs a look at its sensor; only those that are due are judged. Site time is an argument.
+//! A reading costs a look at its sensor; only those that are due are judged. Site time is an argument. Whoever was
+//! not there to hear calls nobody silent: intervals count from when there was somebody.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
@@ -13,6 +14,10 @@ use rustc_hash::FxHashMap;
 /// Days whose counts an interval is learned from, at most.
 const COUNTS_DAYS: usize = 15;
 
+/// Sensors are looked at together, at whole ones of the longest of these that is no longer than an interval, ms: what
+/// one dead stick silences is said in one message or two, not in one for each.
+const TOGETHER_MS: [i64; 3] = [15 * 60_000, 5 * 60_000, 60_000];
+
 /// Sensors and when each spoke last.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Silences {
@@ -24,6 +29,19 @@ pub(super) struct Silences {
     spoke: BTreeSet<SensorId>,
     /// Those that were heard since somebody was last looked at; each at most once.
     heard: Vec<SensorId>,
+    hearing: Hearing,
+}
+
+/// Since when what sensors say is heard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Hearing {
+    /// Always: time passes with readings alone.
+    #[default]
+    Always,
+    /// Since just now; what time that is is not known yet.
+    Now,
+    /// Since this site time, ms.
+    Since(i64),
 }
 
 #[derive(Clone, Debug)]
@@ -131,9 +149,30 @@ impl Silences {
         self.look_later(id);
     }
 
+    /// Nobody was heard before now: the time of the next look.
+    pub(super) fn listen(&mut self) {
+        self.hearing = Hearing::Now;
+    }
+
+    /// A sensor was said to be silent from this time on, ms, by whoever was here before: it is still where it has
+    /// not spoken since.
+    pub(super) fn said(&mut self, id: SensorId, raised_ms: i64, now_ms: i64) {
+        let Some(sensor) = self.sensors.get_mut(&id) else {
+            return;
+        };
+        if sensor.newest_ms.is_none_or(|newest| newest > raised_ms) {
+            return;
+        }
+        if let Some(found) = sensor.silent_at(now_ms.max(raised_ms), i64::MIN) {
+            sensor.finding = Some(Finding { raised_ms, ..found });
+            self.silent.insert(id);
+        }
+    }
+
     /// Whether somebody may be silent, or has spoken.
     pub(super) fn is_due(&self, now_ms: i64) -> bool {
-        !self.spoke.is_empty() || self.due_ms().is_some_and(|due_ms| due_ms <= now_ms)
+        let is_new = self.hearing == Hearing::Now;
+        is_new || !self.spoke.is_empty() || self.due_ms().is_some_and(|due_ms| due_ms <= now_ms)
     }
 
     /// When to look again, ms of site time.
@@ -155,6 +194,14 @@ impl Silences {
                 sensor.speaks_late(now_ms);
             }
         }
+        if self.hearing == Hearing::Now {
+            self.hearing = Hearing::Since(now_ms);
+            let ids: Vec<SensorId> = self.sensors.keys().copied().collect();
+            for id in ids {
+                self.look_later(id);
+            }
+        }
+        let heard_from_ms = self.heard_from_ms().unwrap_or(now_ms);
         while let Some(Reverse((at_ms, id))) = self.due.peek().copied()
             && at_ms <= now_ms
         {
@@ -165,7 +212,7 @@ impl Silences {
             if sensor.looks_ms.is_some_and(|looks_ms| looks_ms <= at_ms) {
                 sensor.looks_ms = None;
             }
-            let found = sensor.silent_at(now_ms);
+            let found = sensor.looked_at(now_ms, heard_from_ms);
             if sensor.finding.is_none()
                 && let Some(finding) = found
             {
@@ -196,12 +243,24 @@ impl Silences {
         Some(Noticed::Spoke(id, finding, at_ms))
     }
 
+    /// `None`: it is not known yet.
+    fn heard_from_ms(&self) -> Option<i64> {
+        match self.hearing {
+            Hearing::Always => Some(i64::MIN),
+            Hearing::Now => None,
+            Hearing::Since(ms) => Some(ms),
+        }
+    }
+
     /// Has a sensor looked at when it may be silent, unless that is so already.
     fn look_later(&mut self, id: SensorId) {
+        let Some(heard_from_ms) = self.heard_from_ms() else {
+            return; // all are, as soon as it is known
+        };
         let Some(sensor) = self.sensors.get_mut(&id) else {
             return;
         };
-        let Some(due_ms) = sensor.silent_from_ms() else {
+        let Some(due_ms) = sensor.silent_from_ms(heard_from_ms) else {
             return;
         };
         if sensor.looks_ms.is_none_or(|looks_ms| due_ms < looks_ms) {
@@ -222,8 +281,15 @@ impl Sensor {
         self.configured_ms.or_else(learned)
     }
 
-    fn silent_from_ms(&self) -> Option<i64> {
-        self.last_ms()?.checked_add(self.patience_ms()?)
+    /// When it is looked at, where it speaks no more: `heard_from_ms` is since when it could be heard.
+    fn silent_from_ms(&self, heard_from_ms: i64) -> Option<i64> {
+        let interval_ms = self.interval_ms()?;
+        let from_ms = self.last_ms()?.max(heard_from_ms);
+        let due_ms = from_ms.checked_add(self.patience_ms()?)?;
+        match TOGETHER_MS.into_iter().find(|step| *step <= interval_ms) {
+            Some(step) => Some(due_ms.checked_add(step - 1)?.div_euclid(step) * step),
+            None => Some(due_ms),
+        }
     }
 
     fn patience_ms(&self) -> Option<i64> {
@@ -244,10 +310,23 @@ impl Sensor {
         self.newest_ms.max(self.late_ms)
     }
 
-    fn silent_at(&self, now_ms: i64) -> Option<Finding> {
+    /// What is said of it at a look; who left says so at any time.
+    fn looked_at(&self, now_ms: i64, heard_from_ms: i64) -> Option<Finding> {
+        let is_time = match self.availability {
+            Availability::Online => {
+                let from_ms = self.silent_from_ms(heard_from_ms);
+                from_ms.is_some_and(|from_ms| from_ms <= now_ms)
+            }
+            Availability::Offline(_) => true,
+        };
+        self.silent_at(now_ms, heard_from_ms).filter(|_| is_time)
+    }
+
+    fn silent_at(&self, now_ms: i64, heard_from_ms: i64) -> Option<Finding> {
         silent(
             Subject::Member(0),
             self.last_ms()?,
+            heard_from_ms,
             self.interval_ms(),
             self.availability,
             now_ms,

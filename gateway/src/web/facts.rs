@@ -132,6 +132,7 @@ impl StoreFacts {
             }
             (None, _) | (_, None) => None,
         };
+        let night = now_ms.and_then(|now| self.vitals.night(&state.name, now));
         Ok(Sensor {
             name: state.name,
             kind: spec.map(|spec| words::kind(spec.kind)),
@@ -147,6 +148,7 @@ impl StoreFacts {
                 }),
             coverage_today,
             silent,
+            night,
         })
     }
 }

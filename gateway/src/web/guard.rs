@@ -76,6 +76,15 @@ impl Names {
     }
 }
 
+/// The host in a web address: by it a reverse proxy in front of the gateway is called.
+#[must_use]
+pub fn host_in(url: &str) -> Option<String> {
+    let (_, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = host_of(authority)?;
+    (!host.is_empty() && !host.contains('@')).then(|| host.to_owned())
+}
+
 /// The host of `host[:port]`.
 fn host_of(authority: &str) -> Option<&str> {
     let after_address = authority.rfind(']').map_or(0, |at| at + 1);
@@ -193,6 +202,27 @@ mod tests {
             assert!(asked(Method::GET, &[(HOST, host)]).is_err(), "{host}");
         }
         assert!(asked(Method::GET, &[]).is_err());
+    }
+
+    #[test]
+    fn behind_a_proxy_the_name_that_is_configured_is_one_of_its_own() {
+        let names = Names::of(host_in("https://Sluice.example.org:8443/house"));
+        let asked = |host: &str, origin: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, host.parse().expect("a test's header"));
+            if let Some(origin) = origin {
+                headers.insert(ORIGIN, origin.parse().expect("a test's header"));
+            }
+            admitted(&names, &Method::POST, &headers)
+        };
+        assert_eq!(asked("sluice.example.org:8443", None), Ok(()));
+        let own = Some("https://sluice.example.org:8443");
+        assert_eq!(asked("sluice.example.org:8443", own), Ok(()));
+        assert!(asked("sluice.example.org:8443", Some("https://evil.example")).is_err());
+        assert!(asked("house.example.org", None).is_err());
+        for no_host in ["", "https://", "https:///x", "https://ann@example.org"] {
+            assert_eq!(host_in(no_host), None, "{no_host}");
+        }
     }
 
     #[test]

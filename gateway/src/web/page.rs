@@ -68,10 +68,19 @@ fn page(status: &Status, sensors: &[Sensor], alerts: &[Alert]) -> Result<String,
     if sensors.is_empty() {
         out.write_str("<p>No sensor has sent a reading yet.</p>\n")?;
     } else {
+        nights(&mut out, sensors)?;
         table(&mut out, sensors)?;
     }
     out.write_str("</main>\n</body>\n</html>\n")?;
     Ok(out)
+}
+
+/// The good news: how little can be lost unseen.
+fn nights(out: &mut String, sensors: &[Sensor]) -> fmt::Result {
+    for night in sensors.iter().filter_map(|sensor| sensor.night.as_ref()) {
+        writeln!(out, "<p>{}</p>", Escaped(night))?;
+    }
+    Ok(())
 }
 
 fn table(out: &mut String, sensors: &[Sensor]) -> fmt::Result {

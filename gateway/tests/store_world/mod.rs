@@ -18,8 +18,9 @@ use engine::{
 };
 use gateway::alert::{Alert, AlertId, Claim, Kept, Notice, Severity, State, What};
 use gateway::store::{
-    AlertWrite, BrokerWrite, Checkpoint, Counters, Fate, Flag, Group, KeptHouse, LateRow, Letter,
-    Logged, Options, Seal, SensorState, Store, StoreError, StoredReading, Totals, UserRow, Waiting,
+    AlertWrite, BrokerWrite, Checkpoint, Counters, Fate, Flag, Group, HousesSealed, KeptHouse,
+    LateRow, Letter, Logged, Options, Seal, SensorState, Store, StoreError, StoredReading, Totals,
+    UserRow, Waiting,
 };
 use redb::StorageBackend;
 
@@ -333,7 +334,11 @@ impl Step {
                     kept_from: &|_, day| day,
                 };
                 let houses = [house(*turn, store.next_seq())];
-                store.seal_with(seal, &houses).map(|_proof| ())
+                let houses = HousesSealed {
+                    kept: &houses,
+                    gone: &[],
+                };
+                store.seal_with(seal, houses).map(|_proof| ())
             }
         }
     }

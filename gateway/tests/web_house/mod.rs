@@ -29,6 +29,7 @@ use tokio::task::JoinHandle;
 const NEW_YEAR: i32 = 18_262;
 const DAY_MS: i64 = 86_400_000;
 const QUARTER_MS: i64 = 900_000;
+const NIGHT: &str = "Last night Wtot stood still for 6 h: any leak is under 0.17 L/h.";
 
 /// The sensors `W1` and `Wtot`, the balance `water`, and days from 2020-01-01 on.
 #[derive(Debug, Clone)]
@@ -200,6 +201,7 @@ impl Facts for House {
             }),
             coverage_today: Some(0.03125),
             silent: Some(false),
+            night: None,
         };
         let meter = Sensor {
             name: "Wtot".to_owned(),
@@ -211,6 +213,7 @@ impl Facts for House {
             }),
             coverage_today: None,
             silent: None,
+            night: Some(NIGHT.to_owned()),
             ..w1.clone()
         };
         Ok(vec![w1, meter])

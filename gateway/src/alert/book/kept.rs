@@ -19,6 +19,13 @@ pub struct Kept {
 }
 
 impl Kept {
+    /// Whether what it claims may hold still, for all that is written: it is not over, or somebody ended it by
+    /// saying that it is normal.
+    #[must_use]
+    pub fn may_hold(&self) -> bool {
+        !self.is_over() || self.alert.normal
+    }
+
     /// Whether it is over, one way or the other.
     pub(super) fn is_over(&self) -> bool {
         match self.alert.state {

@@ -8,7 +8,7 @@ use crate::config::{ClockMode, Config};
 use crate::ingest::judge::Now;
 use crate::ingest::registry::{Difference, KnownBalance, News, Registry};
 use crate::store::{Doubt, Fate, Group, Store, StoreError, Touched};
-use crate::watch::{Settings, Watch};
+use crate::watch::{Kind, Settings, Watch};
 use engine::{
     Calendar, Changes, Day, Engine, EventTime, Past, Reading, Rules, SensorId, SensorMemory,
     SiteClock,
@@ -175,11 +175,13 @@ impl Site {
         for id in self.registry.sensor_ids() {
             self.watch_sensor(id);
         }
+        self.listen();
         let balances = self.registry.known_balances();
         let known_ms = self.engine.site_time_ms();
         let now_ms = self.known_time(clock).max(known_ms);
         let mut past = Kept::new(store, &self.registry);
-        let oldest = store.houses()?.into_values().min();
+        let houses = store.houses()?;
+        let oldest = houses.values().copied().min();
         let touched = match oldest {
             Some(oldest) => store.touched_since(oldest)?,
             None => Touched::default(),
@@ -196,7 +198,26 @@ impl Site {
             }
         };
         let since = |id, next_seq| touched.since(id, next_seq);
-        self.watch.recall(&balances, kept, since, now_ms, &mut past)
+        let gone_on = self
+            .watch
+            .recall(&balances, kept, since, now_ms, &mut past)?;
+        let there = houses.into_keys().map(|name| (name, None));
+        self.kept = there
+            .chain(gone_on)
+            .map(|(name, newest)| (name, (0, newest)))
+            .collect();
+        for kept in store.view().alerts()? {
+            let claim = &kept.alert.claim;
+            if claim.kind == Kind::Silent.word()
+                && kept.may_hold()
+                && let (Some(id), Some(now_ms)) = (self.registry.find(&claim.subject), now_ms)
+            {
+                self.watch.said_silent(id, claim.raised_ms, now_ms);
+            }
+        }
+        // The clock may be trusted much later than the newest time of the store.
+        self.listen();
+        Ok(())
     }
 
     /// A configuration may know balances that the store does not: their days are made now.

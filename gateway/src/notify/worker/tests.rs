@@ -152,6 +152,7 @@ fn on(outbox: Arc<Memory>) -> Scene {
             house: house(),
             days: None,
             turned: Arc::new(move |_, failing| told.lock().expect("no panic").push(failing)),
+            tally: Tally::default(),
             seed: 1,
         },
         rounds: Rounds::default(),

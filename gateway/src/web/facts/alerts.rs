@@ -75,6 +75,7 @@ pub(super) fn numbers(facts: &StoreFacts, alerts: &[Alert]) -> Result<NoticesSta
         written: facts.view.next_notice()? - 1,
         waiting: waiting.collect(),
         dropped: facts.vitals.dropped_notices(),
+        channels: facts.vitals.channels(),
     })
 }
 

@@ -7,8 +7,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::alert::{Alert, AlertId};
 use crate::ingest::{AlertsSeen, IngestStats, Standing};
-use crate::rows::BrokerStatus;
+use crate::notify::Tally;
+use crate::rows::{BrokerStatus, ChannelCounts};
+use crate::watch::Night;
 use crate::web::reading::Readiness;
+
+/// For so long after its noon a night is the last one: a day, and what the next one's readings take to come.
+const NIGHT_HOLDS_MS: i64 = 26 * 3_600_000;
 
 /// What only the running daemon knows, told by those who see it happen.
 pub struct Vitals {
@@ -19,6 +24,10 @@ pub struct Vitals {
     standing: RwLock<Standing>,
     /// What is said from memory while the store takes nothing, and what fell out of the outbox.
     alerts: Option<AlertsSeen>,
+    /// What the channels' couriers count.
+    tally: Tally,
+    /// Sensors' last nights.
+    nights: RwLock<BTreeMap<String, Night>>,
     broker: Box<dyn Fn() -> BrokerStatus + Send + Sync>,
     not_ready: RwLock<Option<String>>,
 }
@@ -32,6 +41,8 @@ impl Vitals {
             ingest: Arc::default(),
             standing: RwLock::default(),
             alerts: None,
+            tally: Tally::default(),
+            nights: RwLock::default(),
             broker: Box::new(broker),
             not_ready: RwLock::new(Some("the daemon is starting".to_owned())),
         }
@@ -57,6 +68,27 @@ impl Vitals {
         self
     }
 
+    /// The same, with what couriers count.
+    #[must_use]
+    pub fn sending(mut self, tally: Tally) -> Self {
+        self.tally = tally;
+        self
+    }
+
+    /// What became of notices since the start, by channel.
+    pub(super) fn channels(&self) -> BTreeMap<String, ChannelCounts> {
+        let all = self.tally.channels().into_iter();
+        let counts = all.map(|(channel, counted)| {
+            let counts = ChannelCounts {
+                sent: counted.sent(),
+                expired: counted.expired(),
+                failures: counted.failed(),
+            };
+            (channel, counts)
+        });
+        counts.collect()
+    }
+
     /// Alerts that are not on disk as they are now.
     pub(super) fn unwritten(&self) -> BTreeMap<AlertId, Alert> {
         let seen = self.alerts.as_ref();
@@ -67,6 +99,24 @@ impl Vitals {
     pub(super) fn dropped_notices(&self) -> u64 {
         let seen = self.alerts.as_ref();
         seen.map_or(0, |seen| seen.dropped.load(Relaxed))
+    }
+
+    /// Says what is known of sensors' last nights, or not any more.
+    pub fn set_nights(&self, news: Vec<(String, Option<Night>)>) {
+        let mut nights = self.nights.write().unwrap_or_else(PoisonError::into_inner);
+        for (sensor, night) in news {
+            match night {
+                Some(night) => nights.insert(sensor, night),
+                None => nights.remove(&sensor),
+            };
+        }
+    }
+
+    /// What is known of a sensor's last night at a site time, ms UTC.
+    pub(super) fn night(&self, sensor: &str, now_ms: i64) -> Option<String> {
+        let nights = self.nights.read().unwrap_or_else(PoisonError::into_inner);
+        let night = nights.get(sensor)?;
+        (now_ms < night.until_ms.saturating_add(NIGHT_HOLDS_MS)).then(|| night.text.clone())
     }
 
     /// Says how the store stands.
