@@ -32,7 +32,7 @@ use crate::clock::TrustRule;
 use crate::source::Sources;
 
 pub use channel::{Address, Channel, ChannelKind, Email, Encryption, Method, Receiver, Server};
-pub use detector::Tuning;
+pub use detector::{Kind as DetectorKind, Tuning};
 pub use external::{External, FarAddress, FarTls, Protocol};
 pub use glob::{Glob, GlobError};
 pub use problem::{Problem, Problems};

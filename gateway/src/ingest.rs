@@ -27,7 +27,6 @@ pub use command::{Command, Order, Outcome, Refusal};
 pub(crate) use judge::{Judged, Now, judge};
 pub use outage::Standing;
 pub(crate) use own::of_files;
-pub(crate) use recover::in_words;
 pub(crate) use registry::News as Known;
 pub use registry::{MAX_SENSORS, Registry};
 pub use site::{Announced, Site, SiteError};

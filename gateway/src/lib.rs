@@ -33,6 +33,7 @@ pub mod alert;
 pub mod app;
 mod board;
 pub mod broker;
+mod causes;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -16,7 +16,7 @@ use gateway::alert::{
 };
 use gateway::clock::Clock;
 use gateway::config::{Channel, Config};
-use gateway::notify::{Bundle, Couriers, Failure, House, Reply, Seams, Sender};
+use gateway::notify::{Bundle, Couriers, Failure, House, Reply, Seams, Sender, Tally};
 use hall::{Hall, Manner};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::{Value, json};
@@ -158,6 +158,7 @@ fn start(channels: &[Channel], outbox: &Arc<Memory>) -> Couriers {
         house: house(),
         days: None,
         turned: Arc::new(|_, _| {}),
+        tally: Tally::default(),
         seed: 1,
     };
     Couriers::start(channels, outbox, &seams)

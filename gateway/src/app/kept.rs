@@ -5,9 +5,10 @@
 
 use super::{AppError, restored};
 use crate::broker::Restored;
+use crate::causes::in_words;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::ingest::{Alerts, Site, in_words};
+use crate::ingest::{Alerts, Site};
 use crate::store::{Aside, Failure, Options, Store, set_aside};
 use std::sync::Arc;
 

@@ -73,17 +73,27 @@ struct Setting {
 }
 
 /// What an alert is about: the detectors, and what PERSIST says besides leaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// The meter never rested.
     Persist,
+    /// A series that never rests since it is known.
     Commissioning,
+    /// More than a tap for an hour or two.
     HighFlow,
+    /// Water runs and nobody is home.
     Away,
+    /// The remainder of a balance rose.
     Balance,
+    /// A daily total rose.
     Daily,
+    /// The least power of the day rose.
     BaseLoad,
+    /// One day was far above all others.
     DayShock,
+    /// No readings.
     Silent,
+    /// A device's own word.
     Flag,
 }
 
@@ -158,12 +168,35 @@ impl Rule {
 }
 
 impl Kind {
-    fn word(self) -> &'static str {
+    /// Those that look at a house; the others look at a sensor by itself.
+    pub const OF_HOUSES: [Self; 8] = [
+        Self::Persist,
+        Self::Commissioning,
+        Self::HighFlow,
+        Self::Away,
+        Self::Balance,
+        Self::Daily,
+        Self::BaseLoad,
+        Self::DayShock,
+    ];
+
+    /// Its word, in configurations and in ids of alerts.
+    #[must_use]
+    pub fn word(self) -> &'static str {
         let mut kinds = KINDS.iter();
         kinds
             .find(|(_, kind)| *kind == self)
             .map(|(word, _)| *word)
             .expect("KINDS has every kind")
+    }
+
+    /// The kind of that word.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        let mut kinds = KINDS.iter();
+        kinds
+            .find(|(known, _)| *known == word)
+            .map(|(_, kind)| *kind)
     }
 
     /// Its parameters.

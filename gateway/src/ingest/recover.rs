@@ -9,6 +9,7 @@ use super::{
 };
 use crate::alert::Written;
 use crate::broker::Submission;
+use crate::causes::in_words;
 use crate::source::Verdict;
 use crate::store::{Failure, Regained, Reopened, StoreError, Tended};
 use std::sync::Arc;
@@ -293,15 +294,4 @@ enum MadeRoom {
     InTheFile,
     /// Nobody knows; the disk does.
     Perhaps,
-}
-
-/// An error with its causes.
-pub(crate) fn in_words(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words = format!("{words}: {error}");
-        cause = error.source();
-    }
-    words
 }

@@ -1,8 +1,6 @@
 //! What an answer means for the notice: it is there, it may be there soon, or somebody must mend something.
 //! Pure.
 
-use std::error::Error;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use chrono::DateTime;
@@ -82,21 +80,6 @@ impl Failure {
             taken: Taken::No,
         }
     }
-}
-
-/// An error and what caused it.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        // Some libraries repeat the cause in their own words.
-        if !text.contains(&said) {
-            write!(text, ": {said}").expect("a String takes all that is written to it");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// What an answer means.

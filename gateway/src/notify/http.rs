@@ -18,8 +18,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::answer::{Answer, Failure, Taken, chain};
+use super::answer::{Answer, Failure, Taken};
 use super::compose::Request;
+use crate::causes::in_words;
 use crate::config::Method;
 
 /// One address of a host is tried for so long.
@@ -80,7 +81,7 @@ pub(super) async fn send(
 }
 
 fn not_trusted(origin: &str, error: &std::io::Error) -> Failure {
-    let text = format!("TLS with {origin} failed: {}", chain(error));
+    let text = format!("TLS with {origin} failed: {}", in_words(error));
     match error.kind() {
         std::io::ErrorKind::InvalidData => Failure::settings(format!(
             "{text}; see the channel's ca_file, and whether the url names the server as its certificate does"
@@ -146,7 +147,7 @@ where
     let origin = &target.origin;
     let broken = |error: hyper::Error| {
         Failure::passing(
-            format!("{origin} did not answer as HTTP does: {}", chain(&error)),
+            format!("{origin} did not answer as HTTP does: {}", in_words(&error)),
             Taken::Perhaps,
         )
     };

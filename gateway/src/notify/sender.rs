@@ -2,12 +2,13 @@
 //! no secret.
 
 use super::Bundle;
-use super::answer::{Answer, Failure, Reply, Taken, chain, judge};
+use super::answer::{Answer, Failure, Reply, Taken, judge};
 use super::chart::{Days, DaysOf};
 use super::compose::{Outgoing, Read, compose};
 use super::secret::{self, Secret};
 use super::worker::Carrier;
 use super::{http, mail, smtp, template};
+use crate::causes::in_words;
 use crate::config::{Address, Channel, NamedFile, Receiver, Server};
 use crate::tls::client;
 
@@ -53,7 +54,7 @@ impl Sender {
 
     async fn hand_over(&self, bundle: &Bundle, prepared: &Prepared) -> Result<Reply, Failure> {
         let outgoing = compose(&self.channel, bundle, &prepared.read)
-            .map_err(|error| Failure::settings(chain(&error)))?;
+            .map_err(|error| Failure::settings(in_words(&error)))?;
         match (outgoing, &self.channel.receiver) {
             (Outgoing::Request(request), _) => {
                 let answer = http::send(&request, prepared.tls.clone()).await?;
@@ -101,11 +102,11 @@ fn prepare(
                 .as_ref()
                 .map(template::read)
                 .transpose()
-                .map_err(|error| Failure::settings(chain(&error)))?,
+                .map_err(|error| Failure::settings(in_words(&error)))?,
             ..secrets(server)?
         },
     };
-    let untrusted = |error: client::ClientError| Failure::settings(chain(&error));
+    let untrusted = |error: client::ClientError| Failure::settings(in_words(&error));
     let ca = channel.ca_file();
     let (tls, trusted) = match &channel.receiver {
         Receiver::Mqtt => (None, None),

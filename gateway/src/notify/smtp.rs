@@ -9,9 +9,10 @@ use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsPar
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use tokio::time::timeout;
 
-use super::answer::{Blame, Failure, Reply, Taken, chain};
+use super::answer::{Blame, Failure, Reply, Taken};
 use super::mail::Mail;
 use super::secret::Secret;
+use crate::causes::in_words;
 use crate::config::{Email, Encryption};
 
 /// A server that has not taken a mail within this time has not taken it.
@@ -31,7 +32,10 @@ pub(super) async fn send(
         .port(email.port)
         .timeout(Some(STEP_WITHIN))
         .tls(tls(email, trusted).map_err(|error| {
-            Failure::settings(format!("cannot speak TLS with {server}: {}", chain(&error)))
+            Failure::settings(format!(
+                "cannot speak TLS with {server}: {}",
+                in_words(&error)
+            ))
         })?);
     if let (Some(name), Some(password)) = (&email.username, password) {
         let credentials = Credentials::new(name.clone(), password.expose().to_owned());
@@ -76,7 +80,7 @@ fn tls(
 
 /// What a failure means.
 fn judge(server: &str, error: &lettre::transport::smtp::Error) -> Failure {
-    let why = chain(error);
+    let why = in_words(error);
     if error.is_permanent() {
         let code: Option<u16> = error.status().map(Into::into);
         return Failure {

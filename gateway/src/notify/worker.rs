@@ -16,13 +16,14 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::answer::{Failure, Reply, chain};
+use super::answer::{Failure, Reply};
 use super::chart::DaysOf;
 use super::failing::Failing;
 use super::rounds::{Age, Next, Rounds, Turn, age};
 use super::sender::Sender;
 use super::{Bundle, House};
 use crate::alert::{Notice, Outbox};
+use crate::causes::in_words;
 use crate::clock::Clock;
 use crate::config::{Channel, ChannelKind};
 
@@ -344,7 +345,7 @@ impl<O: Outbox, C: Carrier> Worker<O, C> {
             Err(error) => tracing::warn!(
                 channel = self.name,
                 "cannot note which alerts were sent ({}): they are sent again if the gateway stops now",
-                chain(&error)
+                in_words(&error)
             ),
         }
     }

@@ -3,6 +3,7 @@
 use engine::Calendar;
 use engine::detect::{Flag, Parameters};
 
+pub use crate::config::DetectorKind as Kind;
 use crate::config::{Config, Tuning};
 
 /// What a site's detectors are told besides readings.
@@ -14,82 +15,6 @@ pub struct Settings {
     pub tuning: Tuning,
     /// What things cost.
     pub tariffs: Tariffs,
-}
-
-/// The detectors, as the configuration names them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
-    /// The meter never rested.
-    Persist,
-    /// A series that never rests since it is known.
-    Commissioning,
-    /// More than a tap for an hour or two.
-    HighFlow,
-    /// Water runs and nobody is home.
-    Away,
-    /// The remainder of a balance rose.
-    Balance,
-    /// A daily total rose.
-    Daily,
-    /// The least power of the day rose.
-    BaseLoad,
-    /// One day was far above all others.
-    DayShock,
-    /// No readings.
-    Silent,
-    /// A device's own word.
-    Flag,
-}
-
-impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 10] = [
-        Self::Persist,
-        Self::Commissioning,
-        Self::HighFlow,
-        Self::Away,
-        Self::Balance,
-        Self::Daily,
-        Self::BaseLoad,
-        Self::DayShock,
-        Self::Silent,
-        Self::Flag,
-    ];
-
-    /// Its word, in configurations and in ids of alerts.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Persist => "persist",
-            Self::Commissioning => "commissioning",
-            Self::HighFlow => "high_flow",
-            Self::Away => "away",
-            Self::Balance => "balance",
-            Self::Daily => "daily",
-            Self::BaseLoad => "base_load",
-            Self::DayShock => "day_shock",
-            Self::Silent => "silent",
-            Self::Flag => "flag",
-        }
-    }
-
-    /// Those that look at a house; the others look at a sensor by itself.
-    pub const OF_HOUSES: [Self; 8] = [
-        Self::Persist,
-        Self::Commissioning,
-        Self::HighFlow,
-        Self::Away,
-        Self::Balance,
-        Self::Daily,
-        Self::BaseLoad,
-        Self::DayShock,
-    ];
-
-    /// The detector of that word.
-    #[must_use]
-    pub fn of_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.word() == word)
-    }
 }
 
 /// What a unit of a resource costs.

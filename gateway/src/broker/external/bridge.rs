@@ -1,7 +1,7 @@
 //! Comes back: one visit to the far broker after the other, with pauses in between.
 
 use super::backoff::Backoff;
-use super::failure::{Failure, chain};
+use super::failure::Failure;
 use super::link::{Link, Settings};
 use super::remembered::Remembered;
 use super::report::Report;
@@ -9,6 +9,7 @@ use super::visit::{End, Visit};
 use super::{Plan, Sieve, filters, tls};
 use crate::broker::Broker;
 use crate::broker::intake::Mapper;
+use crate::causes::in_words;
 use crate::config::External;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -121,7 +122,7 @@ type Secrets = (Option<Arc<ClientConfig>>, Option<(String, String)>);
 /// What the files say now.
 fn secrets(external: &External) -> Result<Secrets, Failure> {
     let tls = external.tls.as_ref().map(tls::client_config).transpose();
-    let tls = tls.map_err(|error| Failure::slow(chain(&error)))?;
+    let tls = tls.map_err(|error| Failure::slow(in_words(&error)))?;
     let Some(name) = &external.username else {
         return Ok((tls, None));
     };

@@ -1,8 +1,7 @@
 //! What can go wrong with the far broker, said so that whoever reads it knows what to do.
 
 use super::backoff::Pace;
-use std::error::Error;
-use std::fmt::Write as _;
+use crate::causes::in_words;
 
 /// Why there is no connection, or why a thing was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +59,7 @@ impl Failure {
     /// TLS did not come about, or the socket failed.
     pub(super) fn of_io(error: &std::io::Error, tls: bool) -> Self {
         use std::io::ErrorKind;
-        let why = chain(error);
+        let why = in_words(error);
         match error.kind() {
             ErrorKind::ConnectionRefused => Self::soon(format!(
                 "nobody listens there ({why}): is the broker running, and is the url's port right?"
@@ -72,19 +71,4 @@ impl Failure {
             _ => Self::soon(format!("the connection failed: {why}")),
         }
     }
-}
-
-/// An error and what caused it.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        // Some libraries repeat the cause in their own words.
-        if !text.contains(&said) {
-            write!(text, ": {said}").expect("a String takes all that is written to it");
-        }
-        cause = error.source();
-    }
-    text
 }

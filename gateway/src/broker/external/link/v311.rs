@@ -3,8 +3,9 @@
 use super::{CONNECT_TIMEOUT_S, Delivered, Granted, Heard, LARGEST, SAID, Settings, Stuck};
 use super::{WINDOW, Welcome};
 use crate::broker::Qos;
-use crate::broker::external::failure::{Failure, Refusal, chain};
+use crate::broker::external::failure::{Failure, Refusal};
 use crate::broker::external::ledger::Receipt;
+use crate::causes::in_words;
 use bytes::Bytes;
 use rumqttc::{
     AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, MqttOptions,
@@ -107,7 +108,7 @@ fn failure(error: ConnectionError, tls: bool) -> Failure {
         ConnectionError::Io(error) | ConnectionError::Tls(TlsError::Io(error)) => {
             Failure::of_io(&error, tls)
         }
-        ConnectionError::Tls(error) => Failure::slow(format!("TLS failed: {}", chain(&error))),
+        ConnectionError::Tls(error) => Failure::slow(format!("TLS failed: {}", in_words(&error))),
         ConnectionError::NetworkTimeout => Failure::soon(format!(
             "the broker did not answer within {CONNECT_TIMEOUT_S} s: is the url right, and TLS where it is \
              spoken?"
@@ -125,7 +126,7 @@ fn failure(error: ConnectionError, tls: bool) -> Failure {
             "the broker sends a message that is larger than [broker] max_packet ({error}), and MQTT 3.1.1 has no \
              word for that: raise it"
         )),
-        other => Failure::soon(format!("the connection failed: {}", chain(&other))),
+        other => Failure::soon(format!("the connection failed: {}", in_words(&other))),
     }
 }
 

@@ -3,8 +3,9 @@
 use super::{CONNECT_TIMEOUT_S, Delivered, Granted, Heard, SAID, SESSION_EXPIRY, Settings};
 use super::{Stuck, UNACKNOWLEDGED, WINDOW, Welcome};
 use crate::broker::Qos;
-use crate::broker::external::failure::{Failure, Refusal, chain};
+use crate::broker::external::failure::{Failure, Refusal};
 use crate::broker::external::ledger::Receipt;
+use crate::causes::in_words;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
     ConnAck, ConnectReturnCode, DisconnectReasonCode, Filter, LastWill, Packet, PubAckReason,
@@ -130,7 +131,7 @@ fn failure(error: ConnectionError, tls: bool) -> Failure {
         ConnectionError::Io(error) | ConnectionError::Tls(TlsError::Io(error)) => {
             Failure::of_io(&error, tls)
         }
-        ConnectionError::Tls(error) => Failure::slow(format!("TLS failed: {}", chain(&error))),
+        ConnectionError::Tls(error) => Failure::slow(format!("TLS failed: {}", in_words(&error))),
         ConnectionError::Timeout(_) => Failure::soon(format!(
             "the broker did not answer within {CONNECT_TIMEOUT_S} s: is the url right, and TLS where it is \
              spoken?"
@@ -151,7 +152,7 @@ fn failure(error: ConnectionError, tls: bool) -> Failure {
         ConnectionError::MqttState(StateError::AwaitPingResp) => {
             Failure::soon("the broker is silent: it answers no ping")
         }
-        other => Failure::soon(format!("the connection failed: {}", chain(&other))),
+        other => Failure::soon(format!("the connection failed: {}", in_words(&other))),
     }
 }
 
