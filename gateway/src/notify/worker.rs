@@ -271,7 +271,7 @@ impl<O: Outbox, C: Carrier> Worker<O, C> {
             Err(error) => tracing::warn!(
                 channel = self.name,
                 "cannot note which alerts are one message ({}): they may come twice if the gateway stops now",
-                chain(&error)
+                in_words(&error)
             ),
         }
     }

@@ -29,6 +29,8 @@ pub(super) struct Silences {
     spoke: BTreeSet<SensorId>,
     /// Those that were heard since somebody was last looked at; each at most once.
     heard: Vec<SensorId>,
+    /// Somebody was looked at: what was heard before that is what the store knows, and no news.
+    has_looked: bool,
     hearing: Hearing,
 }
 
@@ -97,7 +99,7 @@ impl Silences {
             return;
         };
         sensor.newest_ms = Some(sensor.newest_ms.map_or(at_ms, |newest| newest.max(at_ms)));
-        if !sensor.is_heard {
+        if self.has_looked && !sensor.is_heard {
             sensor.is_heard = true;
             self.heard.push(id);
         }
@@ -189,6 +191,7 @@ impl Silences {
         let Some(now_ms) = now_ms else {
             return noticed;
         };
+        self.has_looked = true;
         for id in std::mem::take(&mut self.heard) {
             if let Some(sensor) = self.sensors.get_mut(&id) {
                 sensor.speaks_late(now_ms);
