@@ -167,7 +167,9 @@ impl House {
             Kind::Commissioning => standing.commissioning.last.map(|e| report.restless(&e)),
             Kind::Rise => {
                 let rise = report.rise(&line.days, detector(kind, line.subject))?;
-                let leak = standing.leaks.last.map(|e| report.leak(&e, located));
+                // The least of what never rests is its own flow and the leak's.
+                let leak = standing.leaks.last.filter(|_| !standing.restless);
+                let leak = leak.map(|e| report.leak(&e, located));
                 Some(surer(rise, leak))
             }
             Kind::BaseLoad => report.rise(&line.loads, Detector::BaseLoad),
