@@ -168,6 +168,17 @@ impl Rule {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 10] = {
+        let mut all = [Self::Persist; KINDS.len()];
+        let mut at = 0;
+        while at < KINDS.len() {
+            all[at] = KINDS[at].1;
+            at += 1;
+        }
+        all
+    };
+
     /// Those that look at a house; the others look at a sensor by itself.
     pub const OF_HOUSES: [Self; 8] = [
         Self::Persist,
