@@ -413,6 +413,30 @@ fn a_burst_is_told_within_hours_and_a_hose_is_a_notice() {
 }
 
 #[test]
+fn a_burst_on_top_of_a_leak_that_stands_is_told_at_once_and_as_what_it_is() {
+    // A drip of 2 L/h from the fifth day on; on the twelfth, at 06:00, a pipe breaks.
+    let broke = 12 * 96 + 24;
+    let leak = |slot| match slot {
+        ..480 => 0,
+        slot if slot < broke => 500,
+        _ => 30_000,
+    };
+    let told = said(&quiet_home(14, leak));
+    let critical = told.iter().find_map(|change| match change {
+        Change::Updated(finding) if finding.severity == Severity::Critical => Some(finding),
+        Change::Raised(_) | Change::Updated(_) | Change::Cleared(_) | Change::Withdrawn { .. } => {
+            None
+        }
+    });
+    let finding = critical.expect("it is told while the drip's episode stands");
+    let flow = finding.flow.expect("a leak has a flow").best;
+    assert!((110.0..130.0).contains(&flow), "{flow}");
+    let first = raised(&told);
+    assert_eq!(first.len(), 1, "{first:#?}");
+    assert!(first[0].flow.expect("a flow").best < 3.0);
+}
+
+#[test]
 fn nobody_home_and_water_running_is_said() {
     let leak = |slot| if slot >= 960 { 1_000 } else { 0 };
     let readings = quiet_home(12, leak);

@@ -5,7 +5,7 @@
 use super::absorb::REACH_MS;
 use super::cell::{Cell, Sample, Window, least, shortest, window};
 use super::finding::{Constancy, Evidence, Flow, Start};
-use super::parameters::HOUR_MS;
+use super::parameters::{HOUR_MS, Persist};
 use super::persist::{Episode, PersistRule};
 use super::series::{Series, With};
 
@@ -21,6 +21,9 @@ const ALONE_SHARE: f64 = 1.25;
 const STEADY_DAYS: usize = 14;
 /// A day whose least is under this share of what an episode's days usually had is the one in which it ended.
 const ENDED_SHARE: f64 = 0.5;
+
+/// A leak that passes so many times what it was before has become another.
+pub(crate) const BURST_TIMES: f64 = 2.0;
 
 /// What is known of a leak.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,8 +46,14 @@ pub(crate) fn leak(
     let (flow, constancy) = flow(series, whole, with, &run, episode);
     let start = start(series, with, episode, flow.best);
     let hours_ms = until_ms - start.about_ms().min(until_ms);
+    let more = match episode.cleared_ms {
+        None => burst(series, &with.parameters.persist),
+        Some(_) => None,
+    };
     Leak {
-        flow,
+        flow: more
+            .filter(|more| more.best > BURST_TIMES * flow.best)
+            .unwrap_or(flow),
         milli: volume(flow.best, hours_ms),
         evidence: Evidence::NoRest {
             constancy,
@@ -66,6 +75,31 @@ pub(crate) fn ceiling_since(series: &Series, from_ms: i64, with: &With<'_>) -> O
     let of_hours = least(since, persist.window_ms, series.allowance(persist));
     let of_hours = of_hours.map(|window| window.ceiling);
     of_days.into_iter().chain(of_hours).reduce(f64::min)
+}
+
+/// What passes in the hours of a rule for large leaks that is raised: a burst on top of a leak that stands.
+fn burst(series: &Series, persist: &Persist) -> Option<Flow> {
+    let raised = large(series.now().standing.hours, persist);
+    let rules = (0_u8..).zip(&persist.hour_rules);
+    let longest = rules
+        .filter(|(place, _)| raised >> place & 1 == 1)
+        .map(|(_, rule)| rule)
+        .last()?;
+    let from_ms = series.reached_ms() - i64::from(longest.hours) * HOUR_MS;
+    let since = since(series.samples(), from_ms, series.reached_ms());
+    let least = least(since, persist.window_ms, series.allowance(persist))?;
+    Some(Flow {
+        low: least.flow,
+        best: least.ceiling,
+        high: least.ceiling,
+    })
+}
+
+/// Of the hour rules that are raised, a bit each, those whose θ alone is a large leak.
+pub(crate) fn large(raised: u8, persist: &Persist) -> u8 {
+    let rules = (0_u8..).zip(&persist.hour_rules);
+    let large = rules.filter(|(_, rule)| rule.above >= persist.critical_from);
+    large.fold(0, |bits, (place, _)| bits | (raised & (1 << place)))
 }
 
 /// The cells that an episode rests on.

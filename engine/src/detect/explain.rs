@@ -3,6 +3,7 @@
 //! English, in the site's own time. What it costs and what to do are said by those who know the tariff.
 
 use super::cell::Cell;
+use super::evidence::BURST_TIMES;
 use super::finding::{
     Constancy, Detector, Evidence, Finding, Flag, Flow, Location, Start, Subject,
 };
@@ -130,7 +131,7 @@ fn no_rest(
         ),
         Constancy::Intermittent => format!(
             "{since}{who} has come to rest for moments only: even quiet hours passed {}",
-            names.flow(finding.flow.map_or(quietest, |flow| flow.best))
+            names.flow(quietest)
         ),
     };
     if rested > 0 {
@@ -140,6 +141,13 @@ fn no_rest(
         ));
     }
     text.push('.');
+    let now = finding.flow.map_or(0.0, |flow| flow.best);
+    if now > BURST_TIMES * quietest {
+        text.push_str(&format!(
+            " It has become much more: every one of the last hours passed at least {}.",
+            names.flow(now)
+        ));
+    }
     capital(text)
 }
 
@@ -170,10 +178,11 @@ fn rise(finding: &Finding, who: &str, names: &Names<'_>) -> String {
         (_, Resource::Energy) => (format!("The consumption of {who}"), "Wh a day"),
     };
     format!(
-        "{what} has been {} ± {} {unit} higher since {start} ({days} known days; {base_days} before them \
+        "{what} has been {} ± {} {unit} higher since {start} ({days} known {}; {base_days} before them \
          had {} {unit}): {}, between {} and {}.",
         figure(by),
         figure(2.0 * error),
+        if days == 1 { "day" } else { "days" },
         figure(before),
         names.flow(best),
         figure(low),

@@ -123,6 +123,7 @@ impl House {
                 loads: Daily::of(loads),
                 said: said.next().unwrap_or_default(),
                 told,
+                told_large: 0,
                 stirred: true,
             }
         });

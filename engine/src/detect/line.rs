@@ -46,6 +46,8 @@ pub(crate) struct Line {
     pub(crate) said: [Option<Said>; KINDS],
     /// The newest noon-day and the newest day that were told of.
     pub(crate) told: [Option<Day>; 2],
+    /// The rules for large leaks that were raised when it was told of, a bit each.
+    pub(crate) told_large: u8,
     /// Whether a late reading, or a day, asks for another look.
     pub(crate) stirred: bool,
 }

@@ -35,12 +35,20 @@ impl House {
         ];
         let is_day_over = newest != line.told;
         line.told = newest;
+        // A burst on top of a leak that stands is told at once.
+        let large = evidence::large(
+            line.series.now().standing.hours,
+            &self.spec.parameters.persist,
+        );
+        let is_burst = large & !line.told_large != 0;
+        line.told_large = large;
         for kind in ALL {
             let line = &self.lines[index];
             let said = line.said[kind as usize];
             let (last, before) = self.stretches(line, kind);
             let verdict = judge(said, last, before);
-            if verdict == Verdict::Same && (!is_day_over || said.is_none()) {
+            let is_news = is_day_over || (kind == Kind::Leak && is_burst);
+            if verdict == Verdict::Same && (!is_news || said.is_none()) {
                 continue;
             }
             let found = || self.finding(line, kind);
