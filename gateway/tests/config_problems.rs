@@ -812,9 +812,6 @@ fn what_would_protect_somebody_and_is_not_served_is_named() {
     assert_eq!(named.len(), 1, "{named:?}");
     assert!(named.iter().all(|u| matches!(u, Unserved::Protection(_))));
     assert_eq!(Config::home().unserved(), []);
-    let text = "[upstream]\nurl = \"https://tsdb.example/rpc/ingest\"\n";
-    let named = Config::parse(text, "a.toml").expect("valid").unserved();
-    assert_eq!(named, []);
     let text = "[upstream]\nurl = \"https://tsdb.example/\"\ntoken_file = \"/run/token\"\n";
     let named = Config::parse(text, "a.toml").expect("valid").unserved();
     assert!(
