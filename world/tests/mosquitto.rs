@@ -257,8 +257,10 @@ async fn results_are_retained_below_the_site_as_the_api_has_them_and_nobody_forg
         ),
     ];
     assert_eq!(expected[3].1["value"], 110.0);
+    // Sensors that went silent are told of there as well.
+    let args = ["-q", "1", "-T", "sluice/home/alert/#"];
     for version in VERSIONS {
-        let mut subscriber = Subscriber::to("sluice/home/#", &house, version, &["-q", "1"]);
+        let mut subscriber = Subscriber::to("sluice/home/#", &house, version, &args);
         let mut messages: Vec<Got> = (0..=expected.len()).map(|_| subscriber.got()).collect();
         messages.sort_by(|a, b| a.2.cmp(&b.2));
         let status = messages.pop().expect("five");

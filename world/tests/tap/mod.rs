@@ -82,6 +82,11 @@ pub(crate) async fn deliver(daemon: &Daemon, id: &str, lines: Vec<Line>) {
 pub(crate) async fn deliver_to(at: SocketAddr, id: &str, lines: Vec<Line>) {
     let mut courier = Courier::new(id, Qos::One, WINDOW, lines);
     assert_eq!(courier.deliver(at, usize::MAX).await, Pause::Done);
+    // What follows from the last of them is said just after it is acknowledged: before whatever comes next.
+    let connected = Client::connect(at, "next", Stay::Clean).await;
+    let mut next = connected.expect("it listens").0;
+    let said = next.publish("elsewhere", b"", Qos::One, false).await;
+    said.expect("it is acknowledged");
 }
 
 /// The alerts about water, by id.
