@@ -44,14 +44,14 @@ impl Episodes {
             Told::Raised(claim) => self.raise(claim, at_ms),
             Told::Updated(claim) => {
                 if let Some(episode) = self.newest(&claim.id) {
-                    episode.claim = claim;
+                    episode.know(claim);
                 }
             }
             Told::Cleared(claim, _) => {
                 if let Some(episode) = self.newest(&claim.id) {
                     // What comes after its end says nothing of its place.
                     if episode.claim.location == claim.location {
-                        episode.claim = claim;
+                        episode.know(claim);
                     }
                     episode.end(Ending::Cleared, at_ms);
                 }
@@ -70,7 +70,7 @@ impl Episodes {
             if let Some(episode) = self.newest(&claim.id)
                 && episode.ending == Ending::Open
             {
-                episode.claim = claim;
+                episode.know(claim);
             }
         }
     }
@@ -86,7 +86,7 @@ impl Episodes {
         if let Some(episode) = self.newest(&claim.id)
             && (episode.ending == Ending::Open || episode.claim.raised_ms == claim.raised_ms)
         {
-            episode.claim = claim;
+            episode.know(claim);
             episode.cleared_ms = None;
             episode.ending = Ending::Open;
             return;
@@ -107,6 +107,12 @@ impl Episodes {
 }
 
 impl Episode {
+    /// More is known of it; it stays as severe as it ever was, as the alert does.
+    fn know(&mut self, claim: Claim) {
+        let severity = self.claim.severity.max(claim.severity);
+        self.claim = Claim { severity, ..claim };
+    }
+
     /// The episode as the contract's object, of the case that it was found in.
     #[must_use]
     pub fn row<'e>(&'e self, case: &'e str) -> Row<'e> {
@@ -235,6 +241,21 @@ mod tests {
             json,
             r#"{"case":"leaky","detector":"persist","rule":"24 h > 5 L/h","series":"Wtot","severity":"warning","location":"main","raised":1577923200.5,"cleared":1577930400,"flow_lph":5.0,"flow_lo":4.5,"flow_hi":5.5,"litres":120.0,"start_lo":null,"start_hi":1577836800,"text":"Wtot runs.","unit":"L/h","watt_hours":null,"withdrawn":false}"#
         );
+    }
+
+    #[test]
+    fn an_episode_stays_as_severe_as_it_ever_was() {
+        let burst = Claim {
+            severity: Severity::Critical,
+            ..claim(1)
+        };
+        let told = [
+            (Told::Raised(claim(1)), 10),
+            (Told::Updated(burst), 20),
+            (Told::Updated(claim(1)), 30),
+            (Told::Cleared(claim(1), 35), 40),
+        ];
+        assert_eq!(heard(told)[0].row("nested").severity, Severity::Critical);
     }
 
     #[test]
