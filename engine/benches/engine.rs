@@ -3,7 +3,6 @@
 //! exact sums beside a peer and beside plain addition. And what the detectors add: a lone register, and a
 //! meter with a part and what remains, in order and with one reading in twenty two days late.
 
-use std::convert::Infallible;
 use std::hint::black_box;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -12,8 +11,8 @@ use engine::detect::{
 };
 use engine::sum::ExactSum;
 use engine::{
-    Admission, BalanceId, Calendar, Day, Engine, EventTime, Held, Kind, Past, Reading, RestRow,
-    Rules, SensorDay, SensorId, SensorMemory, SensorSpec, SiteClock,
+    Admission, Calendar, Engine, EventTime, Kind, NoPast, Reading, Rules, SensorId, SensorMemory,
+    SensorSpec, SiteClock,
 };
 use xsum::{Xsum, XsumSmall};
 
@@ -27,29 +26,6 @@ const DAYS_OF: [i64; 2] = [96, 86_400];
 const GROUP: usize = 16;
 /// Values in the sums that are compared.
 const SUMMED: usize = 10_000;
-
-/// A past in which nothing happened: all that these runs need is in memory.
-struct Nothing;
-
-impl Past for Nothing {
-    type Error = Infallible;
-
-    fn readings(&mut self, _: SensorId, _: Day) -> Result<Vec<Held>, Infallible> {
-        Ok(Vec::new())
-    }
-    fn day(&mut self, _: SensorId, _: Day) -> Result<Option<SensorDay>, Infallible> {
-        Ok(None)
-    }
-    fn before(&mut self, _: SensorId, _: Day) -> Result<Option<(Day, SensorDay)>, Infallible> {
-        Ok(None)
-    }
-    fn after(&mut self, _: SensorId, _: Day) -> Result<Option<(Day, SensorDay)>, Infallible> {
-        Ok(None)
-    }
-    fn rest(&mut self, _: BalanceId, _: Day) -> Result<Option<RestRow>, Infallible> {
-        Ok(None)
-    }
-}
 
 /// A site with one sensor of this kind.
 fn site(kind: Kind) -> Engine {
@@ -110,7 +86,7 @@ fn shuffled(mut readings: Vec<Reading>) -> Vec<Reading> {
 }
 
 fn admit(engine: &mut Engine, reading: Reading) -> Admission {
-    let Ok(admission) = engine.admit(reading, &mut Nothing);
+    let Ok(admission) = engine.admit(reading, &mut NoPast);
     admission
 }
 
@@ -120,7 +96,7 @@ fn take(engine: &mut Engine, readings: &[Reading], group: usize) {
         for reading in commit {
             assert_ne!(admit(engine, *reading), Admission::Duplicate);
         }
-        let Ok(changes) = engine.settle(&mut Nothing);
+        let Ok(changes) = engine.settle(&mut NoPast);
         drop(black_box(changes));
     }
 }
@@ -205,7 +181,7 @@ fn correction(criterion: &mut Criterion) {
                     reading.value = reading.value.floor() + part(n);
                     let admission = admit(&mut engine, reading);
                     assert!(!matches!(admission, Admission::SetAside { .. }));
-                    let Ok(changes) = engine.settle(&mut Nothing);
+                    let Ok(changes) = engine.settle(&mut NoPast);
                     changes
                 });
             });

@@ -38,5 +38,5 @@ pub use calendar::{Calendar, Day};
 pub use reading::{Admission, BalanceId, EventTime, Held, Reading, SensorId, Seq};
 pub use rows::{DayRow, DiffKind, DiffRow, RestRow, SensorDay};
 pub use sensor::{Aggregate, Kind, OnConflict, SensorSpec, Stamp};
-pub use settle::{Changes, Engine, Past, Rules, SiteClock};
+pub use settle::{Changes, Engine, NoPast, Past, Rules, SiteClock};
 pub use track::{DayChange, SensorMemory};

@@ -12,6 +12,7 @@ use crate::{
     reading::Reading,
     track::{DayChange, SensorMemory, Track},
 };
+use std::convert::Infallible;
 
 /// What the engine asks of the past that it does not hold in memory.
 ///
@@ -37,6 +38,30 @@ pub trait Past {
     ) -> Result<Option<(Day, SensorDay)>, Self::Error>;
     /// The row of a balance.
     fn rest(&mut self, balance: BalanceId, day: Day) -> Result<Option<RestRow>, Self::Error>;
+}
+
+/// A past in which nothing happened: whoever keeps in memory every day that may still change asks for no other.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoPast;
+
+impl Past for NoPast {
+    type Error = Infallible;
+
+    fn readings(&mut self, _: SensorId, _: Day) -> Result<Vec<Held>, Infallible> {
+        Ok(Vec::new())
+    }
+    fn day(&mut self, _: SensorId, _: Day) -> Result<Option<SensorDay>, Infallible> {
+        Ok(None)
+    }
+    fn before(&mut self, _: SensorId, _: Day) -> Result<Option<(Day, SensorDay)>, Infallible> {
+        Ok(None)
+    }
+    fn after(&mut self, _: SensorId, _: Day) -> Result<Option<(Day, SensorDay)>, Infallible> {
+        Ok(None)
+    }
+    fn rest(&mut self, _: BalanceId, _: Day) -> Result<Option<RestRow>, Infallible> {
+        Ok(None)
+    }
 }
 
 /// What holds for all sensors of a site.

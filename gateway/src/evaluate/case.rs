@@ -6,12 +6,10 @@
 //! its readings arrived, each arrives at the newest event time so far.
 
 use std::collections::BTreeSet;
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use engine::{
-    Admission, BalanceId, Calendar, Day, Engine, EventTime, Held, Kind, Past, RestRow, Rules,
-    SensorDay, SensorId, SensorMemory, SiteClock,
+    Admission, Calendar, Engine, EventTime, Kind, NoPast, Rules, SensorMemory, SiteClock,
 };
 
 use super::arrival::{Arrival, Arrivals};
@@ -232,7 +230,7 @@ impl Case {
             self.refusals.again += 1;
             return Ok(());
         }
-        let Ok(admission) = self.engine.admit(reading, &mut Nothing);
+        let Ok(admission) = self.engine.admit(reading, &mut NoPast);
         match admission {
             Admission::Accepted | Admission::Corrected { .. } => {
                 self.watch.admitted(reading, admission);
@@ -245,7 +243,7 @@ impl Case {
     }
 
     fn settle(&mut self, now_ms: i64) {
-        let Ok(changes) = self.engine.settle(&mut Nothing);
+        let Ok(changes) = self.engine.settle(&mut NoPast);
         self.watch.settled(&changes);
         for told in self.watch.settle(Some(now_ms)) {
             let told = match told {
@@ -313,29 +311,6 @@ impl ArrivalClock {
             Self::Unset => EventTime::FIRST_MS,
             Self::Told(ms) | Self::Guessed(ms) => ms,
         }
-    }
-}
-
-/// A past that is never asked about: the days that may still change stay in memory.
-struct Nothing;
-
-impl Past for Nothing {
-    type Error = Infallible;
-
-    fn readings(&mut self, _: SensorId, _: Day) -> Result<Vec<Held>, Infallible> {
-        Ok(Vec::new())
-    }
-    fn day(&mut self, _: SensorId, _: Day) -> Result<Option<SensorDay>, Infallible> {
-        Ok(None)
-    }
-    fn before(&mut self, _: SensorId, _: Day) -> Result<Option<(Day, SensorDay)>, Infallible> {
-        Ok(None)
-    }
-    fn after(&mut self, _: SensorId, _: Day) -> Result<Option<(Day, SensorDay)>, Infallible> {
-        Ok(None)
-    }
-    fn rest(&mut self, _: BalanceId, _: Day) -> Result<Option<RestRow>, Infallible> {
-        Ok(None)
     }
 }
 

@@ -1,44 +1,19 @@
 //! Recorded arrivals through the engine and into a house: what the gateway does, without one.
 
-use std::convert::Infallible;
-
 use chrono_tz::Tz;
 use engine::detect::{
     Change, Counts, Finding, House, HouseSpec, Known, MemberSpec, Parameters, Resource, Rests,
     Severity, Subject, milli, of_day, of_rest,
 };
 use engine::{
-    Admission, BalanceId, Calendar, Changes, Day, Engine, EventTime, Held, Kind, Past, Reading,
-    RestRow, Rules, SensorDay, SensorId, SensorMemory, SensorSpec, SiteClock,
+    Admission, BalanceId, Calendar, Changes, Engine, EventTime, Kind, NoPast, Reading, Rules,
+    SensorId, SensorMemory, SensorSpec, SiteClock,
 };
 
 use super::case::{Arrival, Case, DAY_MS, METER, MOVES, Part};
 
 const METER_ID: SensorId = SensorId(0);
 const PART_ID: SensorId = SensorId(1);
-
-/// A past in which nothing happened: all days of a run stay in memory.
-struct Nothing;
-
-impl Past for Nothing {
-    type Error = Infallible;
-
-    fn readings(&mut self, _: SensorId, _: Day) -> Result<Vec<Held>, Infallible> {
-        Ok(Vec::new())
-    }
-    fn day(&mut self, _: SensorId, _: Day) -> Result<Option<SensorDay>, Infallible> {
-        Ok(None)
-    }
-    fn before(&mut self, _: SensorId, _: Day) -> Result<Option<(Day, SensorDay)>, Infallible> {
-        Ok(None)
-    }
-    fn after(&mut self, _: SensorId, _: Day) -> Result<Option<(Day, SensorDay)>, Infallible> {
-        Ok(None)
-    }
-    fn rest(&mut self, _: BalanceId, _: Day) -> Result<Option<RestRow>, Infallible> {
-        Ok(None)
-    }
-}
 
 /// Something that was said, and at the arrival of which reading, ms.
 pub type Said = (i64, Change);
@@ -148,7 +123,7 @@ impl Watch {
             value,
             exempt: false,
         };
-        let Ok(admission) = self.engine.admit(reading, &mut Nothing);
+        let Ok(admission) = self.engine.admit(reading, &mut NoPast);
         match admission {
             Admission::Accepted => {
                 let _taken = self.house.put(member, time_ms, milli(value));
@@ -159,7 +134,7 @@ impl Watch {
             }
             Admission::Duplicate | Admission::SetAside { .. } | Admission::Kept { .. } => {}
         }
-        let Ok(changes) = self.engine.settle(&mut Nothing);
+        let Ok(changes) = self.engine.settle(&mut NoPast);
         self.tell_days(&changes);
         self.house.settle()
     }
