@@ -93,7 +93,9 @@ fn in_words(alerts: &[Alert], scenario: &Scenario, look: Look) -> String {
     let mut text = String::new();
     if leaks.count() == 0 {
         let days = scenario.days;
-        text += &if scenario.leaks.is_empty() {
+        let end_ms = scenario.end_ms();
+        // One that begins later has not been there to be found.
+        text += &if scenario.leaks.iter().all(|leak| leak.from_ms >= end_ms) {
             format!("\nno leak in {days} days\n")
         } else {
             format!("\nthe leak was not found in {days} days\n")
@@ -201,6 +203,15 @@ Close the stopcock.
         assert_eq!(in_words(&[leak("pending")], &quiet, Look::Plain), expected);
         let text = in_words(&[leak("withdrawn")], &quiet, Look::Plain);
         assert!(text.starts_with(expected), "{text}");
+    }
+
+    #[test]
+    fn a_leak_that_begins_after_the_end_is_none() {
+        let short = Scenario {
+            days: 3,
+            ..scenario(crate::cli::demo::LEAK)
+        };
+        assert_eq!(in_words(&[], &short, Look::Plain), "\nno leak in 3 days\n");
     }
 
     #[test]
